@@ -1,0 +1,1 @@
+"""Set-up of MXNet, the training loop, checkpoints, schedules and run folders."""

@@ -1,0 +1,23 @@
+"""Errors that a user can act on."""
+
+import difflib
+
+
+class UserError(ValueError):
+    """Bad input. main.py prints the message alone, without a traceback, and exits with status 2."""
+
+
+def pick(kind, name, table):
+    """table[name], or a UserError that lists close matches and every legal name.
+
+    `-` and `_` are equal and case does not matter. `kind` is the flag or thing that was asked for, as in `--loss`.
+    """
+    folded = {key.lower().replace('-', '_'): key for key in table}
+    key = folded.get(str(name).lower().replace('-', '_'))
+    if key is not None:
+        return table[key]
+    close = difflib.get_close_matches(str(name).lower().replace('-', '_'), folded, n=3, cutoff=0.5)
+    hint = ' Did you mean {}?'.format(' or '.join(folded[c] for c in close)) if close else ''
+    legal = sorted(table)
+    shown = ', '.join(legal) if len(legal) <= 60 else ', '.join(legal[:60]) + ', ... ({} names)'.format(len(legal))
+    raise UserError('{}={} is unknown.{} Legal values: {}'.format(kind, name, hint, shown))

@@ -1,0 +1,68 @@
+"""The contract between a loss and the training loop, which knows nothing else of a paper."""
+
+from collections import namedtuple
+
+from engine.runtime import gluon
+
+Batch = namedtuple('Batch', 'image label index extra')
+Batch.__doc__ = """What the loader hands over: image uint8 (n, S, S, 3) RGB, label int (n,), index (n,), extra."""
+
+Out = namedtuple('Out', 'embedding feature')
+Out.__doc__ = """What the network returns: embedding (n, D); feature as the criterion asked (see Criterion.feature)."""
+
+
+class Criterion(gluon.HybridBlock):
+    """loss = criterion(out, batch): NDArray of shape (1,) or (n,); the loop back-propagates its sum.
+
+    Class attributes
+    ----------------
+    sampler : name of the paper's batch construction; --sampler overrides it
+    samplers : names of the samplers that make sense with this loss; others are refused when built
+    head : the head of models/heads.py that the paper puts on the trunk
+    feature : what Out.feature holds: None, 'pooled' (n, F), 'map' (n, F, H, W)
+    defaults : flag -> value: the original's effective defaults (learning rate, schedule, image size, ...)
+    """
+
+    sampler = 'pk'
+    samplers = ('pk', 'pk_ee', 'random')
+    head = 'l2'
+    feature = None
+    defaults = {}
+
+    def __call__(self, out, batch):
+        return super().__call__(*self.inputs(out, batch))
+
+    @staticmethod
+    def add_args(group):
+        """Add the paper's own flags under their original names."""
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        """Build from parsed flags: the only place that sees args. num_classes is that of the training set."""
+        return cls()
+
+    def inputs(self, out, batch):
+        """Choose the tensors of the equation; indices may be mined here, outside the gradient."""
+        return out.embedding, batch.label
+
+    def step_size(self, n):
+        """What the original passed to Trainer.step for a batch of n images (the gradient is divided by it)."""
+        return 1
+
+    def trainer(self, args):
+        """(optimizer, its arguments) for the criterion's own parameters, or None to use the network's."""
+        return None
+
+    def on_progress(self, epoch, epochs):
+        """Called before epoch `epoch` (from 0). Schedules write Parameters, never attributes.
+
+        Returns the factor on the learning rate that the schedule of this loss asks for in this epoch (1 = unchanged).
+        """
+        return 1.0
+
+    def after_step(self):
+        """State without a gradient (centers) moves here, after the optimizers."""
+
+    def stats(self):
+        """Scalars for the log, such as {'beta/mean': 1.2}."""
+        return {}
