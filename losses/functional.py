@@ -1,0 +1,51 @@
+"""Kernels that several losses share: pure functions of F and tensors, the same eager and hybridized.
+
+Notation: x (n, D) and y (m, D) are rows of embeddings, label (n,).
+"""
+
+
+def l2_normalize(F, x, eps=1e-10):
+    """x / sqrt(sum_d x_d^2 + eps) of each row of x (n, D)."""
+    return F.L2Normalization(x, mode='instance', eps=eps)
+
+
+def inner_products(F, x, y):
+    """x_i . y_j, (n, m)."""
+    return F.dot(x, y, transpose_b=True)
+
+
+def squared_distances(F, x, y=None):
+    """|x_i|^2 + |y_j|^2 - 2 x_i . y_j, (n, m); y is x when left out. May be slightly negative by rounding."""
+    y = x if y is None else y
+    xx = F.sum(F.square(x), axis=1, keepdims=True)  # (n, 1)
+    yy = F.expand_dims(F.sum(F.square(y), axis=1), 0)  # (1, m)
+    return F.broadcast_add(xx, yy) - 2 * inner_products(F, x, y)
+
+
+def euclidean_distances(F, x, y=None, low=1e-12):
+    """sqrt(max(squared distance, low)), (n, m); where it is clipped the gradient is 0, so never NaN."""
+    return F.sqrt(F.clip(squared_distances(F, x, y), low, 1e12))
+
+
+def row_distances(F, x, y, eps=0.0):
+    """sum_d (x_d - y_d)^2 + eps of each pair of rows: (n,)."""
+    return F.sum(F.square(x - y), axis=1) + eps
+
+
+def same_label(F, label, other=None):
+    """1 where label_i = other_j, else 0: (n, m), float32."""
+    other = label if other is None else other
+    rows = F.cast(F.expand_dims(label, 1), 'float32')
+    return F.broadcast_equal(rows, F.cast(F.expand_dims(other, 0), 'float32'))
+
+
+def softplus(F, x):
+    """log(1 + exp(x)) without overflow."""
+    return F.Activation(x, act_type='softrelu')
+
+
+def logsumexp(F, x, axis, keepdims=False):
+    """log sum exp(x) along an axis, stable for any finite x."""
+    top = F.BlockGrad(F.max(x, axis=axis, keepdims=True))
+    total = F.log(F.sum(F.exp(F.broadcast_sub(x, top)), axis=axis, keepdims=True)) + top
+    return total if keepdims else F.squeeze(total, axis=axis)

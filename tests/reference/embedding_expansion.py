@@ -1,0 +1,3 @@
+"""Recorded vectors of Embedding Expansion."""
+
+FAMILIES = {}

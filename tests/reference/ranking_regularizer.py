@@ -1,0 +1,3 @@
+"""Recorded vectors of the Ranking Regularizer."""
+
+FAMILIES = {}
