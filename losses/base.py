@@ -21,6 +21,9 @@ class Criterion(gluon.HybridBlock):
     head : the head of models/heads.py that the paper puts on the trunk
     feature : what Out.feature holds: None, 'pooled' (n, F), 'map' (n, F, H, W)
     defaults : flag -> value: the original's effective defaults (learning rate, schedule, image size, ...)
+    optimizer_constants : --optim name -> {constant: value} where the original's differ from MXNet's
+    warm_up : True: before the first epoch one forward pass over the training set in train mode, without an update,
+        so that the BatchNorm statistics move to the data
     """
 
     sampler = 'pk'
@@ -28,6 +31,8 @@ class Criterion(gluon.HybridBlock):
     head = 'l2'
     feature = None
     defaults = {}
+    optimizer_constants = {}
+    warm_up = False
 
     def __call__(self, out, batch):
         return super().__call__(*self.inputs(out, batch))
@@ -53,6 +58,10 @@ class Criterion(gluon.HybridBlock):
         """(optimizer, its arguments) for the criterion's own parameters, or None to use the network's."""
         return None
 
+    def init_from(self, embed_fn, labels):
+        """Called once before the first epoch (after the warm-up). embed_fn() -> float32 (N, D) embeddings of the
+        training set, whose labels are `labels` (N,); it costs a pass, so call it only if needed."""
+
     def on_progress(self, epoch, epochs):
         """Called before epoch `epoch` (from 0). Schedules write Parameters, never attributes.
 
@@ -65,4 +74,9 @@ class Criterion(gluon.HybridBlock):
 
     def stats(self):
         """Scalars for the log, such as {'beta/mean': 1.2}."""
+        return {}
+
+    def epoch_stats(self, embeddings, labels, num_classes):
+        """Statistics of all training embeddings (N, D) for TensorBoard: {'scalars': {name: number}, 'histograms':
+        {name: array}}, or {} when the paper logs none (then the loop need not embed the training set)."""
         return {}
