@@ -1,0 +1,162 @@
+"""Miners: from embeddings and labels to indices. Plain NumPy, outside the gradient, no loop over anchors.
+
+Every miner returns int64 rows (anchor, positive, negative) of batch positions; with nothing to return it gives an
+array of shape (3, 0). A criterion turns that into inputs of its equation with `or_placeholder`.
+"""
+
+import numpy as np
+
+
+def squared_distances(x):
+    """Squared Euclidean distances (n, n) of the rows of x in float64, never negative, exactly 0 on the diagonal."""
+    x = np.asarray(x, dtype=np.float64)
+    x = x - x.mean(axis=0)                                     # less cancellation when all rows share an offset
+    square = (x * x).sum(axis=1)
+    distance = np.maximum(square[:, None] + square[None, :] - 2.0 * (x @ x.T), 0.0)
+    np.fill_diagonal(distance, 0.0)
+    return distance
+
+
+def positive_pairs(label):
+    """Ordered pairs (anchor, positive) of equal label, anchor != positive, row by row: int64 (2, P)."""
+    label = np.asarray(label)
+    same = label[:, None] == label[None, :]
+    np.fill_diagonal(same, False)
+    return np.stack(np.nonzero(same))
+
+
+def or_placeholder(index):
+    """(index, valid): MXNet has no empty arrays, so no column at all becomes one column of zeros with valid 0."""
+    index = np.asarray(index, dtype=np.int32)
+    if index.shape[1]:
+        return index, np.ones(index.shape[1], dtype=np.float32)
+    return np.zeros((index.shape[0], 1), dtype=np.int32), np.zeros(1, dtype=np.float32)
+
+
+def distance_weights(embedding, label, cutoff=0.5, nonzero_loss_cutoff=1.4):
+    """Probability of each negative of each anchor, (n, n) float32; the rows of `distance-weighted sampling`.
+
+    .. math:: q(D) \\propto D^{d-2} (1 - D^2/4)^{(d-3)/2}, \\quad w_{ij} = 1/q(\\max(D_{ij}, cutoff))
+
+    with w = 0 for the anchor's class and for D >= nonzero_loss_cutoff; rows are normalised. An anchor without any
+    weight draws uniformly from the other classes; one that has no other class at all keeps a row of zeros.
+
+    Parameters: embedding float32 (n, d) on the unit sphere; label (n,).
+    Source: Wu et al., Sampling Matters in Deep Embedding Learning (ICCV 2017), equations 2-4.
+    """
+    x = np.asarray(embedding, dtype=np.float32)
+    n, d = x.shape
+    square = (x * x).sum(axis=1, keepdims=True)
+    # ORIGINAL: float32, and the diagonal is 1; it belongs to the maximum below.
+    distance = square + square.T - 2.0 * (x @ x.T) + np.eye(n, dtype=np.float32)
+    # DIFFERS: duplicates give -1e-7 here, whose square root made the original's whole matrix NaN.
+    distance = np.maximum(np.sqrt(np.maximum(distance, 0.0)), np.float32(cutoff))
+    with np.errstate(divide='ignore', invalid='ignore'):
+        log_weight = np.float32(2 - d) * np.log(distance) - np.float32((d - 3) / 2) * np.log(
+            1.0 - 0.25 * distance * distance)
+    other = np.asarray(label)[:, None] != np.asarray(label)[None, :]
+    # DIFFERS: antipodal points (D = 2) have no finite weight. The original raises; the paper never draws them.
+    finite = np.isfinite(log_weight)
+    # ORIGINAL: one maximum for the whole matrix, so far rows may underflow to 0 and become uniform.
+    highest = log_weight[finite].max() if finite.any() else np.float32(0)
+    weight = np.zeros_like(log_weight)
+    allowed = finite & other & (distance < nonzero_loss_cutoff)
+    weight[allowed] = np.exp(log_weight[allowed] - highest)
+    weight = np.where(weight.sum(axis=1, keepdims=True) > 0, weight, other.astype(np.float32))
+    total = weight.sum(axis=1, keepdims=True)
+    return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+
+
+def draw(probability, row, rng):
+    """One column index for each entry of `row`, drawn with the probabilities of that row: int64 (T,).
+
+    The same indices as `rng.choice(n, size, p=probability[i])` row after row: inverse distribution function in
+    float64 on the same uniform numbers, all drawn at once.
+    """
+    cdf = np.cumsum(np.asarray(probability, dtype=np.float64), axis=1)
+    cdf /= np.where(cdf[:, -1:] > 0, cdf[:, -1:], 1.0)
+    uniform = rng.random_sample(len(row))
+    return (cdf[row] <= uniform[:, None]).sum(axis=1)
+
+
+def distance_weighted(embedding, label, rng, cutoff=0.5, nonzero_loss_cutoff=1.4):
+    """Each ordered positive pair with one negative drawn by `distance_weights`: int64 (3, n(k-1)).
+
+    For k images a class these are k-1 negatives an anchor, with replacement, paired positionally with the anchor's
+    positives. Anchors without another class in the batch are left out.
+    """
+    probability = distance_weights(embedding, label, cutoff, nonzero_loss_cutoff)
+    anchor, positive = positive_pairs(label)
+    usable = probability[anchor].any(axis=1)
+    anchor, positive = anchor[usable], positive[usable]
+    if not len(anchor):
+        return np.zeros((3, 0), dtype=np.int64)
+    return np.stack([anchor, positive, draw(probability, anchor, rng)])
+
+
+def semi_hard(distance, label):
+    """Each ordered positive pair with its semi-hard negative: int64 (3, P).
+
+    The negative is the nearest one that is farther than the positive; if there is none, the farthest negative.
+    Anchors without a negative are left out. distance : (n, n), any monotone distance.
+    Source: Schroff et al., FaceNet (CVPR 2015), section 3.2.
+    """
+    distance, label = np.asarray(distance), np.asarray(label)
+    anchor, positive = positive_pairs(label)
+    other = label[:, None] != label[None, :]
+    usable = other.any(axis=1)[anchor]
+    anchor, positive = anchor[usable], positive[usable]
+    if not len(anchor):
+        return np.zeros((3, 0), dtype=np.int64)
+    to_other = distance[anchor]                                                               # (P, n)
+    outside = other[anchor] & (to_other > distance[anchor, positive][:, None])
+    nearest_outside = np.where(outside, to_other, np.inf).argmin(axis=1)
+    farthest = np.where(other[anchor], to_other, -np.inf).argmax(axis=1)
+    return np.stack([anchor, positive, np.where(outside.any(axis=1), nearest_outside, farthest)])
+
+
+def batch_hard(distance, label):
+    """Each anchor with its farthest positive and its nearest negative: int64 (3, A).
+
+    Anchors without a positive or without a negative are left out. distance : (n, n).
+    Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), equation 5.
+    """
+    distance, label = np.asarray(distance), np.asarray(label)
+    same = label[:, None] == label[None, :]
+    other = ~same
+    np.fill_diagonal(same, False)
+    positive = np.where(same, distance, -np.inf).argmax(axis=1)
+    negative = np.where(other, distance, np.inf).argmin(axis=1)
+    anchor = np.flatnonzero(same.any(axis=1) & other.any(axis=1))
+    return np.stack([anchor, positive[anchor], negative[anchor]])
+
+
+def target_pairs(features, label, n_target):
+    """Each sample with its min(n_target, n_c - 1) nearest samples of its class, nearest first: int64 (2, P).
+
+    Anchors in ascending order of label, then of index. Ties go to the lower index.
+    """
+    label = np.asarray(label)
+    distance = squared_distances(features)
+    same = label[:, None] == label[None, :]
+    np.fill_diagonal(same, False)
+    anchor = np.argsort(label, kind='stable')
+    nearest = np.where(same, distance, np.inf)[anchor].argsort(axis=1, kind='stable')[:, :n_target]
+    exists = np.arange(nearest.shape[1])[None, :] < same.sum(axis=1)[anchor][:, None]
+    row, column = np.nonzero(exists)
+    return np.stack([anchor[row], nearest[row, column]])
+
+
+def build_triplets(features, label, n_target):
+    """Triplets of local sampling: int64 (3, T), rows anchor, target, impostor.
+
+    Each pair of `target_pairs` with every sample of the other classes, in ascending order; no margin and no locality
+    filter on the impostors. A class with one member, or a single class, gives none.
+    Source: Nguyen & De Baets, Improving deep metric learning with local sampling (2020), section 3.
+
+    Parameters: features (n, D); label (n,); n_target int >= 1.
+    """
+    label = np.asarray(label)
+    anchor, target = target_pairs(features, label, n_target)
+    pair, impostor = np.nonzero(label[anchor][:, None] != label[None, :])
+    return np.stack([anchor[pair], target[pair], impostor])
