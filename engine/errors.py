@@ -8,14 +8,19 @@ class UserError(ValueError):
 
 
 def pick(kind, name, table):
-    """table[name], or a UserError that lists close matches and every legal name.
+    """table[name], or a UserError that lists close matches and every legal name; see pick_name."""
+    return table[pick_name(kind, name, table)]
+
+
+def pick_name(kind, name, table):
+    """The key of `table` that `name` means, or a UserError that lists close matches and every legal name.
 
     `-` and `_` are equal and case does not matter. `kind` is the flag or thing that was asked for, as in `--loss`.
     """
     folded = {key.lower().replace('-', '_'): key for key in table}
     key = folded.get(str(name).lower().replace('-', '_'))
     if key is not None:
-        return table[key]
+        return key
     close = difflib.get_close_matches(str(name).lower().replace('-', '_'), folded, n=3, cutoff=0.5)
     hint = ' Did you mean {}?'.format(' or '.join(folded[c] for c in close)) if close else ''
     legal = sorted(table)

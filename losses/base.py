@@ -18,6 +18,7 @@ class Criterion(gluon.HybridBlock):
     ----------------
     sampler : name of the paper's batch construction; --sampler overrides it
     samplers : names of the samplers that make sense with this loss; others are refused when built
+    sampler_reason : why the others make no sense, one sentence for the error message
     head : the head of models/heads.py that the paper puts on the trunk
     feature : what Out.feature holds: None, 'pooled' (n, F), 'map' (n, F, H, W)
     defaults : flag -> value: the original's effective defaults (learning rate, schedule, image size, ...)
@@ -28,6 +29,7 @@ class Criterion(gluon.HybridBlock):
 
     sampler = 'pk'
     samplers = ('pk', 'pk_ee', 'random')
+    sampler_reason = 'its batches would not hold the pairs that the loss is made of.'
     head = 'l2'
     feature = None
     defaults = {}

@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""gluon-dml: train, evaluate and search deep-metric-learning networks.
+
+    python3 main.py --loss=hphn_triplet --n_inner_pts=2        train on the built-in letters
+    python3 main.py --loss=margin --help                       flags of one loss
+    python3 main.py evaluate --checkpoint=RUN                  score a run again
+    python3 main.py prepare --data_name=cub200                 fetch and verify a benchmark
+    python3 main.py report RUN [RUN ...]                       table and page of several runs
+"""
+
+import sys
+
+from engine.errors import UserError
+
+
+def main(argv=None):
+    """Run one command; returns the exit status."""
+    try:
+        from engine import cli
+        return cli.run(list(sys.argv[1:] if argv is None else argv))
+    except UserError as error:
+        print('error: {}'.format(error), file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

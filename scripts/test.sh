@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Set up the suite, check the style, run the tests. Arguments go to pytest: bash scripts/test.sh -k margin
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup.sh
+.venv/bin/python -m ruff check .
+.venv/bin/python -m pytest "$@"
