@@ -1,0 +1,212 @@
+"""The network that is trained: uint8 pictures in, Out(embedding, feature) out."""
+
+import pathlib
+
+import numpy as np
+
+from engine.errors import UserError
+from engine.flags import boolean, bounded, floats
+from engine.runtime import autograd, gluon, mx, nd
+from losses.base import Out
+from models import backbones, heads, weights
+
+FEATURES = (None, 'pooled', 'map')
+
+
+class EmbeddingNet(gluon.HybridBlock):
+    """net(image) -> Out(embedding, feature).
+
+    Inputs: uint8 (or float 0..255) (n, S, S, 3) RGB on any device.
+    Outputs: Out.embedding (n, D); Out.feature None, (n, F) pooled trunk output, or (n, F, H, W) its last map.
+
+    The first operations, on the device, are the trunk's own preprocessing: channel order, range, mean, std. The network
+    is hybridized with static memory: a result is overwritten by the next call, so copy it (`asnumpy`) to keep it.
+
+    Parameters
+    ----------
+    backbone : backbones.Backbone
+    head : heads.Head
+    feature : what Out.feature holds: None, 'pooled' or 'map'
+    preprocessing : Preprocessing
+    size : side of the pictures in pixels, which chooses depths of a cascade
+    """
+
+    def __init__(self, backbone, head, feature, preprocessing, size, **kwargs):
+        super().__init__(**kwargs)
+        if feature not in FEATURES:
+            raise UserError('criterion.feature={!r} is unknown. Legal values: None, pooled, map'.format(feature))
+        self.backbone = backbone.name
+        self.feature = feature
+        self.preprocessing = preprocessing
+        self.size = size
+        per_channel = 255.0 / preprocessing.range
+        with self.name_scope():
+            self.trunk = backbone.trunk
+            self.head = head
+            # In units of the uint8 picture: (x - offset) / scale.
+            self.offset = self.params.get_constant('offset', _channels(preprocessing.mean, per_channel))
+            self.scale = self.params.get_constant('scale', _channels(preprocessing.std, per_channel))
+        self.trunk.taps = backbone.taps(head.taps, size)
+
+    @property
+    def mean(self):
+        """Mean of each channel, in units of preprocessing.range and in preprocessing.order."""
+        return self.preprocessing.mean
+
+    @property
+    def std(self):
+        """Standard deviation of each channel, as `mean`."""
+        return self.preprocessing.std
+
+    def __call__(self, image):
+        out = super().__call__(image)
+        return Out(*out) if isinstance(out, (list, tuple)) else Out(out, None)
+
+    def hybrid_forward(self, F, x, offset, scale):
+        x = F.transpose(F.cast(x, 'float32'), axes=(0, 3, 1, 2))
+        if self.preprocessing.order == 'bgr':
+            x = F.reverse(x, axis=1)
+        x = F.broadcast_div(F.broadcast_sub(x, offset), scale)
+        maps = self.trunk(x)
+        embedding = self.head(*maps)
+        if self.feature is None:
+            return embedding
+        return embedding, heads.pool(F, maps[-1]) if self.feature == 'pooled' else maps[-1]
+
+    def apply_lr_mult(self, args):
+        """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and --conv_lr_mult."""
+        for name, param in self.trunk.collect_params().items():
+            slow = args.conv_lr_mult if args.pretrained and 'conv' in name else 1.0
+            param.lr_mult = args.base_lr_mult * slow
+        for param in self.head.collect_params().values():
+            param.lr_mult = args.head_lr_mult
+
+    def describe(self):
+        """What `load` needs beside the parameters to build this network again: a dict that JSON can hold."""
+        return {'backbone': self.backbone, 'head': self._head_name(), 'embed_dim': self.head.dim,
+                'dims': list(self.head.dims) if isinstance(self.head, heads.Cascade) else None,
+                'feature': self.feature, 'image_size': self.size,
+                'preprocessing': dict(self.preprocessing._asdict())}
+
+    def _head_name(self):
+        return next(name for name, kind in heads.HEADS.items() if type(self.head) is kind)
+
+    def save(self, file):
+        """Write parameters, architecture and preprocessing to one file (read by `load` and `--pretrained=FILE`)."""
+        arrays = {name: param._reduce() for name, param in self._collect_params_with_prefix().items()}
+        arrays[weights.DESCRIBE] = weights.pack(self.describe())
+        nd.save(str(file), arrays)
+
+
+def _channels(values, factor):
+    return nd.array(np.asarray(values, dtype=np.float64) * factor).reshape((1, 3, 1, 1))
+
+
+def pretrained(text):
+    """Type of --pretrained: True, False, or the path of a file."""
+    try:
+        return boolean(text)
+    except Exception:
+        return str(text)
+
+
+def add_args(group):
+    """Declare the network's flags."""
+    group.add_argument('--backbone', '--model', '--arch', '--net', '--base_network', default='googlenet',
+                       metavar='NAME',
+                       help='trunk: googlenet, inception_bn, resnet50_v1, resnet50_v2, densenet161, inceptionv3, '
+                            'inceptionv4, mobilenet0.5, mobilenetv2_1.0, convnet (from scratch, 28 to 64 px), lenet, '
+                            'or any classification network of the Gluon, GluonCV and gluoncv2 zoos')
+    group.add_argument('--pretrained', '--use_pretrained', type=pretrained, nargs='?', const=True, default=False,
+                       metavar='true|false|FILE',
+                       help='ImageNet weights: true downloads them, FILE reads parameters saved by save_parameters or '
+                            'by this program; FILE.json beside it may hold mean, std, order, range, size')
+    group.add_argument('--embed_dim', '--embedding_dim', '--emb_dim', '--outdim', type=bounded(int, 1), default=512,
+                       metavar='D', help='length of the embedding')
+    group.add_argument('--base_lr_mult', type=bounded(float, 0), default=1.0, metavar='X',
+                       help='factor on the learning rate of all trunk parameters')
+    group.add_argument('--head_lr_mult', type=bounded(float, 0), default=1.0, metavar='X',
+                       help='factor on the learning rate of the head; 10 is common for a new last layer')
+    group.add_argument('--conv_lr_mult', type=bounded(float, 0), default=1.0, metavar='X',
+                       help="factor on trunk parameters with 'conv' in their name, only with pretrained weights")
+    group.add_argument('--freeze_bn', type=boolean, nargs='?', const=True, default=False, metavar='true|false',
+                       help="BatchNorm layers of the trunk keep the weights' statistics; for small batches")
+    group.add_argument('--mean', type=floats, metavar='R,G,B',
+                       help="channel means, overriding the trunk's own; in its order and range unless given too")
+    group.add_argument('--std', type=floats, metavar='R,G,B', help='channel standard deviations, as --mean')
+    group.add_argument('--channel_order', choices=('rgb', 'bgr'), help="overrides the trunk's own channel order")
+    group.add_argument('--pixel_range', type=int, choices=(1, 255),
+                       help='largest pixel value before --mean is taken off')
+
+
+def resolve_preprocessing(base, args):
+    """`base` with what the flags --mean, --std, --channel_order and --pixel_range override."""
+    changes = {key: value for key, value in (('order', args.channel_order), ('range', args.pixel_range)) if value}
+    for flag in ('mean', 'std'):
+        values = getattr(args, flag)
+        if values is None:
+            continue
+        if len(values) not in (1, 3):
+            raise UserError('--{}={} has {} numbers. Fix: give one, or one for each of the 3 channels'.format(
+                flag, ','.join('{:g}'.format(v) for v in values), len(values)))
+        changes[flag] = tuple(values) * (3 // len(values))
+    return weights.checked(base._replace(**changes), 'the flags --mean, --std, --channel_order and --pixel_range')
+
+
+def build(args, criterion, ctx=None):
+    """The network that `args` and the criterion ask for, with parameters on `ctx` (default CPU), hybridized.
+
+    criterion : has `head`, `feature` and, for the cascade, `dims`
+    Raises UserError for an unknown name, weights that cannot be had or that do not fit.
+    """
+    backbone = backbones.get_backbone(args.backbone, weights=args.pretrained is True)
+    preprocessing, arrays = backbone.preprocessing, None
+    if isinstance(args.pretrained, str):
+        arrays, preprocessing = weights.read(args.pretrained, backbone)
+    preprocessing = resolve_preprocessing(preprocessing, args)
+    head = heads.get_head(criterion.head, args.embed_dim, getattr(criterion, 'dims', None))
+    size = getattr(args, 'image_size', None) or preprocessing.size
+    net = _assemble(backbone, head, criterion.feature, preprocessing, size, ctx)
+    if arrays is not None:
+        weights.fill(net, backbone, arrays, args.pretrained)
+    if args.freeze_bn:
+        net.trunk.apply(_use_global_statistics)
+    return net
+
+
+def _use_global_statistics(block):
+    if isinstance(block, gluon.nn.BatchNorm):
+        block._kwargs['use_global_stats'] = True
+
+
+def _assemble(backbone, head, feature, preprocessing, size, ctx):
+    net = EmbeddingNet(backbone, head, feature, preprocessing, size, prefix='')
+    with_values = [p for p in net.collect_params().values() if p._data is not None]
+    net.initialize(heads.XAVIER, ctx=ctx or mx.cpu())
+    for param in with_values:
+        param.reset_ctx(ctx or mx.cpu())
+    # One picture fixes the shapes that layers left open, so that all parameters exist from here on.
+    device = ctx[0] if isinstance(ctx, (list, tuple)) else ctx or mx.cpu()
+    try:
+        with autograd.pause(train_mode=False):
+            net(nd.zeros((1, size, size, 3), dtype='uint8', ctx=device))[0].wait_to_read()
+    except mx.MXNetError as error:
+        raise UserError('--backbone={} cannot take pictures of {}x{} pixels: {}. Fix: --image_size={}'.format(
+            net.backbone, size, size, str(error).strip().splitlines()[-1][:200], preprocessing.size)) from error
+    net.hybridize(static_alloc=True)
+    return net
+
+
+def load(file, ctx=None):
+    """The network that EmbeddingNet.save wrote to `file`, on `ctx`. Raises UserError for any other file."""
+    arrays = weights.load_file(file)
+    described = weights.unpack(arrays)
+    if described is None:
+        raise UserError('{} holds no description of its network: it was not written by this program. Fix: train with '
+                        '--pretrained={}'.format(pathlib.Path(file).name, file))
+    backbone = backbones.get_backbone(described['backbone'])
+    head = heads.get_head(described['head'], described['embed_dim'], described['dims'])
+    preprocessing = weights.preprocessing(backbone.preprocessing, described['preprocessing'], file)
+    net = _assemble(backbone, head, described['feature'], preprocessing, described['image_size'], ctx)
+    weights.restore(net, arrays, file)
+    return net
