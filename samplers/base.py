@@ -9,7 +9,8 @@ Plan.__doc__ = """One batch, decided before any image is read.
 
 index : int64 (n,), rows of the data set
 seed : uint32 (n,), the augmentation of item i draws from RandomState(seed[i]) and from nothing else
-extra : what the criterion was promised (SST: int64 (3, T) anchors, targets, impostors within the batch), else None
+extra : what the criterion was promised, else None. A callable is called when the batch is loaded and its result handed
+    over (SST: int64 (3, T) anchors, targets, impostors within the batch, too many to keep for a whole epoch)
 """
 
 
@@ -31,8 +32,11 @@ class Sampler:
         """Add the sampler's own flags to an argparse group."""
 
     @classmethod
-    def from_args(cls, args, labels):
-        """Build from parsed flags. Raises UserError naming the flag, the value and the fix."""
+    def from_args(cls, args, labels, super_label=None):
+        """Build from parsed flags. Raises UserError naming the flag, the value and the fix.
+
+        super_label : int (N,) classes of classes, None if the data set has none
+        """
         return cls(labels)
 
     def indices(self, epoch, rng, embed):

@@ -1,0 +1,110 @@
+"""Data sets by name. `load(args)` returns Data(name, train, test, protocol, val, notes)."""
+
+import numpy as np
+
+from datasets.records import Data
+from datasets.transforms import TRANSFORMS
+from engine.errors import UserError, pick_name
+from engine.flags import boolean, bounded
+
+# name -> function(args) -> Data. Loaders find their files with records.data_dir(args, name).
+DATASETS = {
+}
+# Other spellings, in lower case with '_' -> name.
+ALIASES = {}
+# Functions(group) that declare the flags of one data set alone.
+FLAGS = []
+# name -> {flag: value}: defaults for this data set; name -> {loss: {flag: value}}: what a loss needs on top of it.
+PRESETS = {}
+LOSS_PRESETS = {}
+
+
+def resolve(name):
+    """The registered name for any spelling; UserError that lists all names."""
+    folded = str(name).lower().replace('-', '_')
+    return pick_name('--data_name', ALIASES.get(folded, name), DATASETS)
+
+
+def default_name(argv):
+    """The data set when --data_name is not given: folder if there is a --data_dir to read, else glyphs."""
+    return 'folder' if any(word.split('=')[0] == '--data_dir' for word in argv) else 'glyphs'
+
+
+def preset(name, loss):
+    """{flag: value}: the defaults that a data set brings for a loss."""
+    name = resolve(name)
+    return {**PRESETS.get(name, {}), **LOSS_PRESETS.get(name, {}).get(loss, {})}
+
+
+def add_args(group):
+    """Flags of all data sets, of the transforms and of the loader."""
+    group.add_argument('--data_name', '--dataset', '--data', '--db_name', dest='data_name', default='glyphs',
+                       metavar='NAME', help='data set: {}'.format(', '.join(sorted(DATASETS))))
+    group.add_argument('--data_dir', '--data_path', dest='data_dir', default='', metavar='DIR',
+                       help='where its files are or go; empty: data/NAME. For --data_name=folder a folder of class '
+                            'folders, or a CSV file')
+    group.add_argument('--val_classes', type=bounded(float, 0), default=0.0, metavar='N',
+                       help='hold out the last N training classes for validation; below 1: that share of them. '
+                            'Settings found on them do not touch the test classes')
+    group.add_argument('--crop_box', type=boolean, nargs='?', const=True, default=False,
+                       help='cut every image to its bounding box, where the data set has boxes')
+    group.add_argument('--transform', default='embedding_expansion', metavar='NAME',
+                       help='augmentation and test view: {}'.format(', '.join(sorted(TRANSFORMS))))
+    group.add_argument('--image_size', '--frame_size', '--img_size', dest='image_size', type=bounded(int, 1),
+                       default=227, help='side of the square that the network sees, in pixels')
+    group.add_argument('--num_workers', '--workers', dest='num_workers', type=bounded(int, 0), default=None,
+                       help='threads that read and augment; 0: none; default: one for each processor')
+    group.add_argument('--on_bad_image', choices=('error', 'skip'), default='error',
+                       help='a file that cannot be decoded: stop and name it, or take another image of its class')
+    for declare in FLAGS:
+        declare(group)
+
+
+def load(args):
+    """Data of the chosen data set, with --val_classes and --crop_box applied. Raises UserError."""
+    name = resolve(args.data_name)
+    data = DATASETS[name](args)
+    if data.protocol in ('zero-shot', 'query-gallery'):
+        both = np.intersect1d(data.train.classes, data.test.classes)
+        if len(both):
+            raise UserError('{}: {} classes are in the training and in the test part, such as {}; the {} protocol '
+                            'needs disjoint classes'.format(name, len(both), data.train.names[
+                                int(np.searchsorted(data.train.classes, both[0]))], data.protocol))
+    if args.val_classes:
+        train, val = hold_out(data.train, args.val_classes)
+        data = data._replace(train=train, val=val)
+    if args.crop_box:
+        for split in (data.train, data.test, data.val):
+            if split is None:
+                continue
+            if split.boxes is None:
+                raise UserError('--crop_box needs bounding boxes, and --data_name={} has none. Fix: leave the flag '
+                                'out'.format(name))
+            split.crop_box = True
+    return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))
+
+
+def hold_out(train, amount):
+    """(train, validation): the last `amount` classes of a Split (below 1: that share) become a Split of their own."""
+    count = int(round(amount * train.num_classes)) if amount < 1 else int(amount)
+    if not 1 <= count < train.num_classes or (amount >= 1 and amount != count):
+        raise UserError('--val_classes={:g} does not leave classes on both sides: the training part has {}. Legal: a '
+                        'whole number from 1 to {}, or a share below 1'.format(
+                            amount, train.num_classes, train.num_classes - 1))
+    held = train.labels >= train.num_classes - count
+    return train.subset(~held), train.subset(held)
+
+
+def lone_classes(data):
+    """Notes on classes of one image, which have no positive."""
+    for title, split in (('test', data.test), ('validation', data.val), ('training', data.train)):
+        if split is None or (title == 'test' and data.protocol not in ('zero-shot', 'mixed')):
+            continue
+        count = int((np.bincount(split.labels, minlength=split.num_classes) == 1).sum())
+        if count:
+            what = 'as queries they can never be answered' if title != 'training' else 'they have no positive pair'
+            yield '{} {} classes have a single image: {}'.format(count, title, what)
+
+
+__all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'PRESETS', 'add_args', 'default_name', 'hold_out',
+           'load', 'preset', 'resolve']

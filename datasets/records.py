@@ -1,0 +1,198 @@
+"""What a data set is made of: labelled images, in parts (Split), and the parts together (Data)."""
+
+import io
+import os
+from collections import namedtuple
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from engine.errors import UserError
+
+Data = namedtuple('Data', 'name train test protocol val notes', defaults=(None, ()))
+Data.__doc__ = """A loaded data set.
+
+name : the name it is registered under
+train, test, val : Split; val is None unless --val_classes holds classes out
+protocol : 'zero-shot' (test classes are not trained on), 'query-gallery' (zero-shot with test.query),
+    'classification' (the test labels are the training labels), 'mixed' (some test classes are trained on), 'pairs'
+notes : sentences about the data that the user should read
+"""
+
+
+def data_dir(args, name):
+    """Folder of a data set: --data_dir, or data/NAME."""
+    return args.data_dir or os.path.join('data', name)
+
+
+class BadImage(UserError):
+    """An image file that cannot be decoded, or not in full."""
+
+    def __init__(self, path, reason):
+        super().__init__('{}: {}. Fix or remove the file, or use --on_bad_image=skip'.format(path, reason))
+        self.path = path
+
+
+class Split:
+    """One part of a data set.
+
+    Parameters
+    ----------
+    class_id : (N,) the raw class id of each image
+    paths : sequence of N str, relative to `root` or absolute; None for images that come from `reader` alone
+    names : {raw id: name} or names in ascending order of the raw ids; None: the ids themselves
+    root : folder that the paths are relative to
+    classes : ascending raw ids that the labels count; None: those that occur. Two splits that share their labels
+        (classification) are given the same.
+    query : None or bool (N,): True for a query, False for a gallery image
+    boxes : None or float (N, 4): x, y, w, h in pixels, from the top left corner
+    super_label : None or int (N,): the class of classes (SOP: bicycle, cabinet, ...)
+    reader : None, or callable row -> uint8 (H, W, 3) RGB or (H, W), for images that are not files
+    rows : (N,) what `reader` is asked for; None: 0..N-1
+
+    Attributes
+    ----------
+    labels : int64 (N,), 0..C-1
+    crop_box : True: `read` cuts the image to its box
+    """
+
+    def __init__(self, class_id, paths=None, names=None, root='', classes=None, query=None, boxes=None,
+                 super_label=None, reader=None, rows=None):
+        self.class_id = np.asarray(class_id, dtype=np.int64)
+        self.classes = np.unique(self.class_id) if classes is None else np.asarray(classes, dtype=np.int64)
+        self.labels = np.searchsorted(self.classes, self.class_id).astype(np.int64)
+        if not np.array_equal(self.classes[np.minimum(self.labels, len(self.classes) - 1)], self.class_id):
+            raise ValueError('class_id holds ids that are not in classes')
+        if names is None:
+            self.names = [str(c) for c in self.classes]
+        elif isinstance(names, dict):
+            self.names = [names[c] for c in self.classes.tolist()]
+        else:
+            self.names = list(names)
+        n = len(self.class_id)
+        self.root = root
+        self.paths = np.full(n, '', dtype=object) if paths is None else np.asarray(paths, dtype=object)
+        self.query = None if query is None else np.asarray(query, dtype=bool)
+        self.boxes = None if boxes is None else np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        self.super_label = None if super_label is None else np.asarray(super_label, dtype=np.int64)
+        self.reader = reader
+        self.rows = np.arange(n) if rows is None else np.asarray(rows, dtype=np.int64)
+        self.crop_box = False
+        for name, value in (('paths', self.paths), ('query', self.query), ('boxes', self.boxes), ('rows', self.rows),
+                            ('super_label', self.super_label)):
+            if value is not None and len(value) != n:
+                raise ValueError('{} has {} entries for {} images'.format(name, len(value), n))
+        if len(self.names) != len(self.classes):
+            raise ValueError('{} names for {} classes'.format(len(self.names), len(self.classes)))
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def num_classes(self):
+        return len(self.classes)
+
+    def path(self, i):
+        """The file of image i, or words that identify it."""
+        if self.paths[i]:
+            return os.path.join(self.root, self.paths[i])
+        return 'image {} (class {})'.format(int(self.rows[i]), self.names[self.labels[i]])
+
+    def read(self, i):
+        """uint8 (H, W, 3) RGB. Raises BadImage naming the file."""
+        if self.reader is None:
+            image = read_image(self.path(i))
+        else:
+            image = self.reader(int(self.rows[i]))
+            if image.ndim == 2:
+                image = np.repeat(image[:, :, None], 3, axis=2)
+        if self.crop_box:
+            image = cut(image, self.boxes[i])
+        return image
+
+    def subset(self, index, keep_classes=False):
+        """The rows `index` (int or bool array) as a Split of its own; labels are 0..C-1 of the classes that are left.
+
+        keep_classes : True keeps the label of every class, also of those that lost all their images
+        """
+        index = np.asarray(index)
+        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+        if not len(index):
+            raise UserError('a part of the data set would have no images')
+        classes = self.classes if keep_classes else np.unique(self.class_id[index])
+        at = np.searchsorted(self.classes, classes)
+
+        def take(values):
+            return None if values is None else values[index]
+
+        part = Split(self.class_id[index], self.paths[index], [self.names[k] for k in at], self.root, classes,
+                     take(self.query), take(self.boxes), take(self.super_label), self.reader, self.rows[index])
+        part.crop_box = self.crop_box
+        return part
+
+
+def cut(image, box):
+    """The part of the image inside box (x, y, w, h), bounded by the image and never empty."""
+    height, width = image.shape[:2]
+    x, y, w, h = box
+    left, top = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
+    right, bottom = min(max(int(x + w), left + 1), width), min(max(int(y + h), top + 1), height)
+    return image[top:bottom, left:right]
+
+
+def read_image(path):
+    """uint8 (H, W, 3) RGB of an image file, upright by its EXIF tag, alpha dropped. Raises BadImage."""
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise BadImage(path, error.strerror or str(error)) from error
+    return decode(data, path)
+
+
+def decode(data, path='image'):
+    """uint8 (H, W, 3) RGB of an encoded image, a uint8 array. `path` names it in errors.
+
+    OpenCV decodes what it decodes well; PIL decides about the rest: CMYK, formats that OpenCV lacks, and files that
+    look cut off, which OpenCV would return half grey without an error.
+    """
+    if not data.size:
+        raise BadImage(path, 'the file is empty')
+    if _plain(data):
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error:
+            image = None
+        if image is not None:
+            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return _decode_with_pil(data, path)
+
+
+def _plain(data):
+    """True if OpenCV decodes these bytes as PIL does: a whole JPEG of 1 or 3 components, or a whole PNG."""
+    head = data[:2].tobytes()
+    if head == b'\xff\xd8':
+        raw = data.tobytes()
+        at, components = 2, 0
+        while at + 9 < len(raw) and raw[at] == 0xFF:
+            marker = raw[at + 1]
+            if marker == 0xDA:                                          # start of scan: the compressed data follows
+                return components in (1, 3) and raw.rfind(b'\xff\xd9', at) > 0
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):      # start of frame
+                components = raw[at + 9]
+            at += 1 if marker == 0xFF else 2 + (raw[at + 2] << 8) + raw[at + 3]
+        return False
+    if head == b'\x89P':
+        return b'IEND' in data[-64:].tobytes()
+    return False
+
+
+def _decode_with_pil(data, path):
+    try:
+        with Image.open(io.BytesIO(data.tobytes())) as image:
+            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error)
+        if 'cannot identify' in reason:
+            reason = 'not an image that OpenCV or PIL can read'
+        raise BadImage(path, reason) from error
