@@ -2,10 +2,12 @@
 
 from engine.errors import pick
 from losses.base import Batch, Criterion, Out
+from losses.hphn_triplet import HPHNTriplet
 
 __all__ = ['Batch', 'Criterion', 'LOSSES', 'Out', 'add_args', 'get_loss']
 
 LOSSES = {
+    'hphn_triplet': HPHNTriplet,
 }
 
 

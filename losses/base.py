@@ -36,8 +36,14 @@ class Criterion(gluon.HybridBlock):
     optimizer_constants = {}
     warm_up = False
 
+    rows = None    # images in the batch: a constant of the traced graph, for operators that need a size
+
     def __call__(self, out, batch):
-        return super().__call__(*self.inputs(out, batch))
+        inputs = self.inputs(out, batch)
+        if self.rows != batch.label.shape[0]:
+            self.rows = batch.label.shape[0]
+            self._clear_cached_op()    # hybridized: another batch size is traced anew
+        return super().__call__(*inputs)
 
     @staticmethod
     def add_args(group):
@@ -47,6 +53,11 @@ class Criterion(gluon.HybridBlock):
     def from_args(cls, args, num_classes):
         """Build from parsed flags: the only place that sees args. num_classes is that of the training set."""
         return cls()
+
+    @staticmethod
+    def notes(args):
+        """Sentences that main.py prints before training, such as a given flag that this loss does not read."""
+        return []
 
     def inputs(self, out, batch):
         """Choose the tensors of the equation; indices may be mined here, outside the gradient."""
@@ -82,3 +93,7 @@ class Criterion(gluon.HybridBlock):
         """Statistics of all training embeddings (N, D) for TensorBoard: {'scalars': {name: number}, 'histograms':
         {name: array}}, or {} when the paper logs none (then the loop need not embed the training set)."""
         return {}
+
+    def class_weights(self):
+        """Float32 (C, D) weights of the classes for pictures, or None when the loss has none."""
+        return None

@@ -9,22 +9,31 @@ def l2_normalize(F, x, eps=1e-10):
     return F.L2Normalization(x, mode='instance', eps=eps)
 
 
-def inner_products(F, x, y):
-    """x_i . y_j, (n, m)."""
-    return F.dot(x, y, transpose_b=True)
+def inner_products(F, x, y, rows=None):
+    """x_i . y_j, (n, m).
+
+    rows : m, if it is known. FullyConnected then computes the product: on a CPU it is 3 to 7 times faster than dot
+        (oneDNN), and it gives rows that are equal bit by bit equal products, which dot does not always.
+    """
+    if rows is None:
+        return F.dot(x, y, transpose_b=True)
+    return F.FullyConnected(x, y, no_bias=True, num_hidden=rows, flatten=False)
 
 
-def squared_distances(F, x, y=None):
-    """|x_i|^2 + |y_j|^2 - 2 x_i . y_j, (n, m); y is x when left out. May be slightly negative by rounding."""
+def squared_distances(F, x, y=None, rows=None):
+    """|x_i|^2 + |y_j|^2 - 2 x_i . y_j, (n, m); y is x when left out. May be slightly negative by rounding.
+
+    rows : m, if it is known (see inner_products)
+    """
     y = x if y is None else y
     xx = F.sum(F.square(x), axis=1, keepdims=True)  # (n, 1)
     yy = F.expand_dims(F.sum(F.square(y), axis=1), 0)  # (1, m)
-    return F.broadcast_add(xx, yy) - 2 * inner_products(F, x, y)
+    return F.broadcast_add(xx, yy) - 2 * inner_products(F, x, y, rows)
 
 
-def euclidean_distances(F, x, y=None, low=1e-12):
+def euclidean_distances(F, x, y=None, rows=None, low=1e-12):
     """sqrt(max(squared distance, low)), (n, m); where it is clipped the gradient is 0, so never NaN."""
-    return F.sqrt(F.clip(squared_distances(F, x, y), low, 1e12))
+    return F.sqrt(F.clip(squared_distances(F, x, y, rows), low, 1e12))
 
 
 def row_distances(F, x, y, eps=0.0):

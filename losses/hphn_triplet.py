@@ -1,0 +1,89 @@
+"""Hard-positive hard-negative (HPHN) triplet loss with Embedding Expansion."""
+
+from engine import flags
+from losses import expansion, functional
+from losses.base import Criterion
+
+
+class HPHNTriplet(Criterion):
+    r"""Triplet loss of the hardest positive and of the hardest negative among original and synthetic points.
+
+    .. math:: L_i = [\, m + \max_{j: y_j = y_i} d(x_i, x_j)
+              - \min_{(p, n) \in \hat N_i} d(p, n) \,]_+
+
+    d is the Euclidean distance, clipped at 1e-6; N_i holds the pairs of a point of sample i (itself and its synthetic
+    ones) with a point of another class. With `soft_margin`: log(1 + exp(d_ap - d_an)), without a margin.
+
+    Inputs: embedding (B, D), label (B,). Output: (B,), one value an anchor; the sum is back-propagated and the step
+    size is 1. Where the minimum is attained twice (the point at t from a and the one at 1 - t from its partner are
+    the same) each occurrence receives the full gradient: the normal case under expansion.
+
+    A batch of one class has no negative: the row maximum stands in for it.
+    Source: Ko and Gu, CVPR 2020, equations 4, 9 and 10; hard mining after Hermans et al. 2017.
+
+    Parameters
+    ----------
+    n_inner_pts : int, synthetic points between neighbours 2 i and 2 i + 1 of the batch; 0 for none
+    ee_l2norm : bool, normalise the synthetic points
+    margin : float, m
+    soft_margin : bool
+    """
+
+    sampler = 'pk_ee'
+    samplers = ('pk_ee', 'pk')
+    # ORIGINAL: what its program really did, whatever its flags said (Adam, GoogLeNet, hinge).
+    defaults = {'lr': 1e-4, 'wd': 5e-4, 'optim': 'adam', 'batch_size': 128, 'num_instances': 32, 'epochs': 5000,
+                'eval_epoch_term': 50, 'image_size': 227, 'embed_dim': 512, 'backbone': 'googlenet',
+                'lr_schedule': 'multifactor_iteration', 'lr_decay_epochs': [10, 20, 40, 80], 'lr_decay_factor': 0.5,
+                'transform': 'embedding_expansion'}
+
+    def __init__(self, n_inner_pts=2, ee_l2norm=True, margin=1e-5, soft_margin=False, **kwargs):
+        super().__init__(**kwargs)
+        self.n_inner_pts, self.ee_l2norm, self.margin, self.soft_margin = n_inner_pts, ee_l2norm, margin, soft_margin
+
+    @staticmethod
+    def add_args(group):
+        expansion.add_args(group, n_inner_pts=2)
+        group.add_argument('--margin', type=float, default=1e-5, help='m of the hinge (default: %(default)s)')
+        group.add_argument('--soft_margin', type=flags.boolean, nargs='?', const=True, default=False, metavar='BOOL',
+                           help='log(1 + exp(x)) instead of the hinge; --margin then has no part '
+                                '(default: %(default)s)')
+        for name, words in (('alpha', 'scale of positives'), ('beta', 'scale of negatives'), ('sigma', 'threshold')):
+            group.add_argument('--' + name, type=float, default=None,
+                               help='{} of --loss=multi_similarity; HPHN has none and ignores it'.format(words))
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        return cls(args.n_inner_pts, args.ee_l2norm, args.margin, args.soft_margin)
+
+    @staticmethod
+    def notes(args):
+        given = [name for name in ('alpha', 'beta', 'sigma') if getattr(args, name) is not None]
+        return ['{} {} no part in --loss=hphn_triplet; --loss=multi_similarity reads {}'.format(
+            ', '.join('--' + name for name in given), 'has' if len(given) == 1 else 'have',
+            'it' if len(given) == 1 else 'them')] if given else []
+
+    def inputs(self, out, batch):
+        expansion.check_batch(self.n_inner_pts, batch.label.shape[0])
+        return out.embedding, batch.label
+
+    def hybrid_forward(self, F, embedding, label):
+        d_ap, d_an = self.hardest(F, embedding, label)
+        if self.soft_margin:
+            # DIFFERS: softplus; the original's log(1 + exp(x)) overflows at differences above 88.
+            return functional.softplus(F, d_ap - d_an)
+        return F.relu(d_ap - d_an + self.margin)
+
+    def hardest(self, F, x, label):
+        """d_ap (B,) and d_an (B,)."""
+        n = self.n_inner_pts
+        points = expansion.expand(F, x, n, self.ee_l2norm)  # (N, D), N = (n + 1) B
+        D = functional.euclidean_distances(F, points, rows=expansion.expanded_rows(self.rows, n))  # (N, N)
+        same = functional.same_label(F, label)  # (B, B)
+        d_ap = F.max(F.slice_like(D, same) * same, axis=1)  # the first group are the originals
+        every = expansion.expand_labels(F, label, n)
+        same = functional.same_label(F, every)  # (N, N)
+        row_max = F.max(D, axis=1, keepdims=True)
+        d_an = F.min(D * (1 - same) + F.broadcast_mul(row_max, same), axis=1)  # (N,)
+        return d_ap, F.min(F.reshape(d_an, shape=(n + 1, -1)), axis=0)
