@@ -1,0 +1,214 @@
+"""Curves and counts: recall and loss over training, similarities of pairs, confusion of classes."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from engine.errors import UserError
+from evaluation.plots.maps import unit
+from evaluation.plots.style import COLORS, LINES, check, class_name, look, save_figure, styled
+
+
+def series(log, k):
+    """(step, minutes, recall) arrays of the evaluated epochs of one run's log records.
+
+    `log`: the lines of log.jsonl as dicts. An epoch's step is its own 'step' or that of the last step before it; its
+    'seconds' are the training time since the start of the run, without evaluation. Epochs without recall@k are left
+    out.
+    """
+    rows, step = [], 0
+    for record in log:
+        step = record.get('step', step)
+        recall = (record.get('recall') or {}).get(str(k))
+        if record.get('kind') == 'epoch' and recall is not None:
+            rows.append((step, record.get('seconds', np.nan), recall))
+    return np.array(rows, float).reshape(-1, 3).T * np.array([[1.0], [1 / 60.0], [1.0]])
+
+
+def as_lists(runs):
+    """{name: log or [log, log, ...]} -> {name: [log, ...]}; a log is a list of dicts."""
+    out = {}
+    for name, logs in runs.items():
+        out[name] = [logs] if logs and isinstance(logs[0], dict) else list(logs)
+    return out
+
+
+@styled
+def recall_curves(runs, path, k=1, baselines=None):
+    """Recall@k of several runs against the step (left) and against the time (right) -> `path`.png and .pdf.
+
+    Parameters
+    ----------
+    runs : {name: log} or {name: [log of seed 0, log of seed 1, ...]}; a log is the list of records of log.jsonl.
+        Seeds share colour, line and marker; each is a line of its own, so that the spread is seen, not averaged away
+    baselines : {name: recall} drawn as horizontal lines, such as the frozen network's
+    """
+    figure = Figure(figsize=(9, 3.6))
+    left, right = figure.subplots(1, 2, sharey=True)
+    drawn = False
+    for i, (name, logs) in enumerate(as_lists(runs).items()):
+        (color, marker), line = look(i), LINES[(i // 7) % 4]
+        for j, log in enumerate(logs):
+            step, minutes, recall = series(log, k)
+            drawn |= bool(len(step))
+            label = name + (' ({} seeds)'.format(len(logs)) if len(logs) > 1 else '') if j == 0 else None
+            kind = {'color': color, 'linestyle': line, 'marker': marker, 'markersize': 4, 'label': label,
+                    'markevery': max(1, len(step) // 12), 'linewidth': 1.6 if len(logs) == 1 else 1.1}
+            left.plot(step, recall, **kind)
+            right.plot(minutes, recall, **kind)
+    if not drawn:
+        raise UserError('no run has an evaluated epoch with Recall@{}: there is no curve to draw'.format(k))
+    for i, (name, value) in enumerate((baselines or {}).items()):
+        for axes in (left, right):
+            axes.axhline(value, color='#555555', linestyle=(0, (1 + 2 * i, 2)), linewidth=1, label=name)
+    left.set(xlabel='training step', ylabel='Recall@{}'.format(k))
+    right.set(xlabel='training time, minutes')
+    left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    handles, labels = left.get_legend_handles_labels()
+    figure.tight_layout()
+    figure.legend(handles, labels, loc='upper center', bbox_to_anchor=(0.5, 0.0), ncols=min(3, len(labels)))
+    return save_figure(figure, path)
+
+
+@styled
+def loss_curve(runs, path, window=None):
+    """Training loss against the step; thin: each logged value, thick: the mean of the last `window` of them.
+
+    runs : as in `recall_curves`. The window is a fiftieth of the run unless given.
+    """
+    figure = Figure(figsize=(5.4, 3.6))
+    axes = figure.add_subplot()
+    drawn = False
+    for i, (name, logs) in enumerate(as_lists(runs).items()):
+        color, line = COLORS[i % 7], LINES[(i // 7) % 4]
+        for j, log in enumerate(logs):
+            rows = [(r['step'], r['loss']) for r in log if r.get('kind') == 'step' and r.get('loss') is not None]
+            if not rows:
+                continue
+            drawn = True
+            step, loss = np.array(rows, float).T
+            width = max(1, min(window or len(loss) // 50, len(loss)))
+            total = np.cumsum(np.concatenate([[0.0], loss]))
+            axes.plot(step, loss, color=color, linewidth=0.6, alpha=0.35)
+            axes.plot(step[width - 1:], (total[width:] - total[:-width]) / width, color=color, linestyle=line,
+                      label=name if j == 0 else None)
+    if not drawn:
+        raise UserError('no run has logged a loss: there is no curve to draw')
+    axes.set(xlabel='training step', ylabel='loss')
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.legend()
+    return save_figure(figure, path)
+
+
+def pair_counts(embeddings, labels, bins=100, exact=12000, sample=2000000, seed=0, block=1024):
+    """Counts of cosine similarities in `bins` equal bins over [-1, 1].
+
+    Up to `exact` rows every pair i < j counts once. Above, every positive pair still counts, but of the negative pairs
+    only those among `sample` random ones, drawn by the seed.
+
+    Returns (edges (bins + 1,), positive (bins,), negative (bins,)), int64 counts.
+    """
+    embeddings, labels = check(embeddings, labels)
+    rows = unit(embeddings)
+    edges = np.linspace(-1.0, 1.0, bins + 1)
+    positive, negative = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
+
+    def add(counts, similarity):
+        place = np.clip(((similarity + 1.0) * (0.5 * bins)).astype(np.int64), 0, bins - 1)
+        counts += np.bincount(place, minlength=bins)
+
+    if len(rows) <= exact:
+        for start in range(0, len(rows), block):
+            some = rows[start:start + block]
+            similarity = some @ rows[start:].T
+            later = np.arange(len(rows) - start)[None] > np.arange(len(some))[:, None]
+            same = labels[start:start + block, None] == labels[None, start:]
+            add(positive, similarity[later & same])
+            add(negative, similarity[later & ~same])
+        return edges, positive, negative
+    order = np.argsort(labels, kind='stable')
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        similarity = rows[members] @ rows[members].T
+        add(positive, similarity[np.triu_indices(len(members), 1)])
+    rng = np.random.RandomState(seed)
+    for start in range(0, sample, 1 << 16):
+        a, b = rng.randint(len(rows), size=(2, min(1 << 16, sample - start)))
+        other = labels[a] != labels[b]
+        add(negative, np.einsum('nd,nd->n', rows[a[other]], rows[b[other]]))
+    return edges, positive, negative
+
+
+@styled
+def similarity_histogram(embeddings, labels, path, bins=100, title=None, seed=0):
+    """Densities of the cosine similarity of positive and of negative pairs -> `path`.png and .pdf.
+
+    Returns what `pair_counts` returns. The overlap in the title is the common area of the two densities: 0 when a
+    threshold separates the pairs, 1 when the embedding knows nothing.
+    """
+    edges, positive, negative = pair_counts(embeddings, labels, bins, seed=seed)
+    figure = Figure(figsize=(5.4, 3.6))
+    axes = figure.add_subplot()
+    width = edges[1] - edges[0]
+    shares = []
+    for counts, name, color, line, hatch in ((negative, 'negative pairs', COLORS[1], '--', '////'),
+                                             (positive, 'positive pairs', COLORS[0], '-', None)):
+        total = counts.sum()
+        share = counts / max(total, 1)
+        shares.append(share)
+        mean = float(share @ (edges[:-1] + edges[1:]) / 2) if total else float('nan')
+        label = '{}: {:,}, mean {:.2f}'.format(name, int(total), mean) if total else '{}: none'.format(name)
+        axes.stairs(share / width, edges, color=color, linestyle=line, linewidth=1.5, label=label)
+        axes.stairs(share / width, edges, fill=True, facecolor=color if hatch is None else 'none', edgecolor=color,
+                    alpha=0.25, hatch=hatch, linewidth=0)
+    used = np.flatnonzero(positive + negative)
+    if len(used):
+        axes.set_xlim(edges[max(0, used[0] - 2)], edges[min(bins, used[-1] + 3)])
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel='cosine similarity', ylabel='density')
+    axes.set_title(title or 'Similarity of pairs (overlap {:.2f})'.format(np.minimum(*shares).sum()))
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.16), ncols=2)
+    save_figure(figure, path)
+    return edges, positive, negative
+
+
+@styled
+def confusion_matrix(matrix, names, path, title=None):
+    """Confusion matrix (C, C) of counts, row = true class, column = predicted class -> `path`.png and .pdf.
+
+    Colours show the share of each true class. Up to 20 classes each cell also holds its number; with more classes
+    the most frequent confusions are listed beside the matrix.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
+        raise UserError('a confusion matrix must have shape (C, C), got {}'.format(matrix.shape))
+    classes, totals = len(matrix), matrix.sum(axis=1)
+    share = matrix / np.maximum(totals, 1)[:, None]
+    present = totals > 0
+    accuracy = np.trace(matrix) / max(matrix.sum(), 1)
+    macro = np.diag(share)[present].mean() if present.any() else 0.0
+    small = classes <= 20
+    side = max(3.6, 0.42 * classes) if small else 6.4
+    figure = Figure(figsize=(side + 1.2, side))
+    axes = figure.add_subplot()
+    axes.grid(False)
+    image = axes.imshow(share, cmap='cividis', vmin=0, vmax=1, interpolation='nearest')
+    labels = [class_name(names, i)[:24] for i in range(classes)]
+    if small:
+        axes.set_xticks(range(classes), labels, rotation=90)
+        axes.set_yticks(range(classes), labels)
+        for i, j in np.argwhere(matrix > 0):
+            axes.text(j, i, '{:g}'.format(matrix[i, j]), ha='center', va='center', fontsize=7,
+                      color='black' if share[i, j] > 0.5 else 'white')
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+        off = share - np.diag(np.diag(share))
+        pairs = np.dstack(np.unravel_index(np.argsort(-off, axis=None, kind='stable')[:12], off.shape))[0]
+        lines = ['{:3.0f} %  {} taken for {}'.format(100 * off[i, j], labels[i], labels[j])
+                 for i, j in pairs if off[i, j] > 0]
+        text = 'Most frequent confusions\n(share of the true class)\n\n' + ('\n'.join(lines) or 'none')
+        figure.text(1.02, 0.5, text, va='center', fontsize=8)
+    axes.set(xlabel='predicted class', ylabel='true class')
+    axes.set_title(title or 'Accuracy {:.4f}, macro accuracy {:.4f}'.format(accuracy, macro))
+    figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label='share of the true class')
+    return save_figure(figure, path)

@@ -1,0 +1,125 @@
+"""What all figures share: colours and markers that colour-blind readers can tell apart, and saving as PNG and PDF.
+
+Figures are built on matplotlib's Figure objects alone (no pyplot), so drawing needs no display, leaves no global state
+and may happen in a thread.
+"""
+
+import functools
+import pathlib
+
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from PIL import Image, ImageFont
+
+from engine.errors import UserError
+
+# Okabe and Ito, "Color Universal Design" (2008), without the yellow, which vanishes on white paper.
+COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
+MARKERS = ('o', '^', 's', 'D', 'v', 'P', 'X', '*')
+LINES = ('-', '--', '-.', ':')
+# A bluish green and an orange-leaning red: apart in lightness and in blue for every common kind of colour blindness.
+HIT, MISS, GREY = '#009E73', '#CC3311', '#BBBBBB'
+
+RC = {'font.size': 9, 'axes.titlesize': 10, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
+      'grid.color': '#DDDDDD', 'grid.linewidth': 0.6, 'axes.axisbelow': True, 'legend.frameon': False,
+      'legend.fontsize': 8, 'lines.linewidth': 1.6, 'pdf.fonttype': 42, 'figure.dpi': 100}
+
+
+def styled(function):
+    """Draw inside the suite's matplotlib settings, whatever the caller's are."""
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(RC)
+            return function(*args, **kwargs)
+    return wrapper
+
+
+def look(i):
+    """(color, marker) of class or run i. The first 7 differ in both, the first 56 in at least one."""
+    return COLORS[i % len(COLORS)], MARKERS[(i % len(COLORS) + i // len(COLORS)) % len(MARKERS)]
+
+
+def rgb(color):
+    """'#RRGGBB' -> (r, g, b) in 0..255."""
+    return tuple(int(color[i:i + 2], 16) for i in (1, 3, 5))
+
+
+def targets(path):
+    """The PNG and the PDF that `path` stands for (its own suffix, if it is one of the two, is dropped)."""
+    path = pathlib.Path(path)
+    stem = path.with_suffix('') if path.suffix.lower() in ('.png', '.pdf') else path
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    return [stem.with_name(stem.name + suffix) for suffix in ('.png', '.pdf')]
+
+
+def save_figure(figure, path, dpi=160, tight=True):
+    """Write a matplotlib Figure as PNG and PDF; returns the two paths."""
+    files = targets(path)
+    for file in files:
+        meta = {'CreationDate': None} if file.suffix == '.pdf' else None  # same figure, same file
+        figure.savefig(file, dpi=dpi, bbox_inches='tight' if tight else None, metadata=meta)
+    return files
+
+
+def save_image(canvas, path, dpi=160):
+    """Write uint8 (H, W, 3) RGB as PNG and PDF; returns the two paths."""
+    files = targets(path)
+    image = Image.fromarray(canvas)
+    image.save(files[0])
+    image.save(files[1], resolution=dpi, quality=92)
+    return files
+
+
+@functools.lru_cache(maxsize=16)
+def font(size):
+    """DejaVu Sans, which matplotlib brings along, for drawing on pictures."""
+    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), size)
+
+
+def fit_text(draw, text, size, width):
+    """`text`, shortened in its middle until it is at most `width` pixels wide in the font of `size`."""
+    if draw.textlength(text, font(size)) <= width:
+        return text
+    for keep in range(len(text) - 1, 1, -1):
+        short = text[:(keep + 1) // 2] + '…' + text[len(text) - keep // 2:]
+        if draw.textlength(short, font(size)) <= width:
+            return short
+    return text[:1]
+
+
+def letterbox(image, size, background=255):
+    """uint8 (H, W, 3) or (H, W) -> (size, size, 3): scaled to fit with its aspect ratio kept, centred."""
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = np.repeat(image[:, :, None], 3, axis=2)
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    new = (max(1, round(width * scale)), max(1, round(height * scale)))
+    resample = Image.NEAREST if scale >= 2 else Image.LANCZOS
+    small = np.asarray(Image.fromarray(np.ascontiguousarray(image[:, :, :3])).resize(new, resample))
+    out = np.full((size, size, 3), background, np.uint8)
+    top, left = (size - new[1]) // 2, (size - new[0]) // 2
+    out[top:top + new[1], left:left + new[0]] = small
+    return out
+
+
+def check(embeddings, labels):
+    """float32 (N, D) and int64 (N,), or a UserError that names what is wrong."""
+    embeddings, labels = np.asarray(embeddings, np.float32), np.asarray(labels)
+    if embeddings.ndim != 2 or labels.ndim != 1 or len(embeddings) != len(labels):
+        raise UserError('a figure needs embeddings of shape (N, D) and N labels, got {} and {}'.format(
+            embeddings.shape, labels.shape))
+    if not len(labels):
+        raise UserError('a figure needs at least one embedding, got none')
+    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(bad):
+        raise UserError('{} of {} embeddings hold NaN or Inf (first: row {}); nothing was drawn'.format(
+            len(bad), len(embeddings), bad[0]))
+    return embeddings, labels.astype(np.int64)
+
+
+def class_name(names, label):
+    return str(names[label]) if names is not None and 0 <= label < len(names) else str(label)
