@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from datasets import glyphs
 from datasets.records import Data
 from datasets.transforms import TRANSFORMS
 from engine.errors import UserError, pick_name
@@ -9,14 +10,15 @@ from engine.flags import boolean, bounded
 
 # name -> function(args) -> Data. Loaders find their files with records.data_dir(args, name).
 DATASETS = {
+    'glyphs': glyphs.load,
 }
 # Other spellings, in lower case with '_' -> name.
 ALIASES = {}
 # Functions(group) that declare the flags of one data set alone.
-FLAGS = []
+FLAGS = [glyphs.add_args]
 # name -> {flag: value}: defaults for this data set; name -> {loss: {flag: value}}: what a loss needs on top of it.
-PRESETS = {}
-LOSS_PRESETS = {}
+PRESETS = {'glyphs': glyphs.PRESET}
+LOSS_PRESETS = {'glyphs': glyphs.LOSS_PRESET}
 
 
 def resolve(name):
