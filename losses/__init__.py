@@ -2,12 +2,30 @@
 
 from engine.errors import pick
 from losses.base import Batch, Criterion, Out
+from losses.contrastive import Contrastive
+from losses.hdc import HDC
+from losses.heated_softmax import HeatedSoftmax
 from losses.hphn_triplet import HPHNTriplet
+from losses.softmax_ranking import SoftmaxRanking
+from losses.margin import Margin
+from losses.npair import NPair
+from losses.sst import SST
+from losses.triplet import TripletBatchHard, TripletLocal, TripletSemiHard
 
 __all__ = ['Batch', 'Criterion', 'LOSSES', 'Out', 'add_args', 'get_loss']
 
 LOSSES = {
+    'contrastive': Contrastive,
+    'hdc': HDC,
+    'heated_softmax': HeatedSoftmax,
     'hphn_triplet': HPHNTriplet,
+    'softmax_ranking': SoftmaxRanking,
+    'margin': Margin,
+    'npair': NPair,
+    'sst': SST,
+    'triplet_batchhard': TripletBatchHard,
+    'triplet_local': TripletLocal,
+    'triplet_semihard': TripletSemiHard,
 }
 
 

@@ -94,11 +94,12 @@ def distance_weighted(embedding, label, rng, cutoff=0.5, nonzero_loss_cutoff=1.4
     return np.stack([anchor, positive, draw(probability, anchor, rng)])
 
 
-def semi_hard(distance, label):
+def semi_hard(distance, label, to_negative=None):
     """Each ordered positive pair with its semi-hard negative: int64 (3, P).
 
     The negative is the nearest one that is farther than the positive; if there is none, the farthest negative.
-    Anchors without a negative are left out. distance : (n, n), any monotone distance.
+    Anchors without a negative are left out. distance : (n, n), any monotone distance; to_negative : (n, n), that of
+    negative pairs where it is another one (synthetic points), else None.
     Source: Schroff et al., FaceNet (CVPR 2015), section 3.2.
     """
     distance, label = np.asarray(distance), np.asarray(label)
@@ -108,17 +109,17 @@ def semi_hard(distance, label):
     anchor, positive = anchor[usable], positive[usable]
     if not len(anchor):
         return np.zeros((3, 0), dtype=np.int64)
-    to_other = distance[anchor]                                                               # (P, n)
+    to_other = (distance if to_negative is None else np.asarray(to_negative))[anchor]         # (P, n)
     outside = other[anchor] & (to_other > distance[anchor, positive][:, None])
     nearest_outside = np.where(outside, to_other, np.inf).argmin(axis=1)
     farthest = np.where(other[anchor], to_other, -np.inf).argmax(axis=1)
     return np.stack([anchor, positive, np.where(outside.any(axis=1), nearest_outside, farthest)])
 
 
-def batch_hard(distance, label):
+def batch_hard(distance, label, to_negative=None):
     """Each anchor with its farthest positive and its nearest negative: int64 (3, A).
 
-    Anchors without a positive or without a negative are left out. distance : (n, n).
+    Anchors without a positive or without a negative are left out. distance, to_negative : as for `semi_hard`.
     Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), equation 5.
     """
     distance, label = np.asarray(distance), np.asarray(label)
@@ -126,7 +127,7 @@ def batch_hard(distance, label):
     other = ~same
     np.fill_diagonal(same, False)
     positive = np.where(same, distance, -np.inf).argmax(axis=1)
-    negative = np.where(other, distance, np.inf).argmin(axis=1)
+    negative = np.where(other, distance if to_negative is None else to_negative, np.inf).argmin(axis=1)
     anchor = np.flatnonzero(same.any(axis=1) & other.any(axis=1))
     return np.stack([anchor, positive[anchor], negative[anchor]])
 

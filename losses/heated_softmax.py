@@ -1,0 +1,148 @@
+"""Heated-Up Softmax: normalised softmax with a temperature that is raised at the end of training."""
+
+from engine.errors import UserError
+from engine.flags import boolean, bounded
+from engine.runtime import mx, nd
+from losses import class_statistics
+from losses.base import Criterion
+
+
+class HeatedSoftmax(Criterion):
+    r"""Cross-entropy of a softmax whose inputs are scaled by alpha, the inverse temperature.
+
+    .. math:: z_{ij} = s \, \hat f_i^\top \hat w_j + b_j, \qquad
+              L = -\frac{1}{n} \sum_i \sum_j t_{ij} \log \frac{e^{z_{ij}}}{\sum_k e^{z_{ik}}}
+
+    t is one-hot, or 1 - label_smoothing of it plus label_smoothing / C. The hats stand for division by the norm:
+    of f and of w with l2_norm, of w alone with norm_weights. s = alpha, or the learned scalar norm_feature.
+
+    Symbols: f (n, D) embedding, w (C, D) and b (C) class weights, alpha > 0: small is hot, large is cold.
+    Reduction: mean over the batch, NDArray (1,). Step size 1. Sampler: random.
+    Source: Zhang et al., Heated-Up Softmax Embedding (arXiv 1809.04157), equations 2 and 8; the schedule: section 3.3.
+
+    Parameters
+    ----------
+    num_classes, embed_dim : int, C and D
+    alpha : initial temperature parameter
+    l2_norm, norm_weights, learn_norm, bn : see the flags
+    label_smoothing : from 0 (off) to below 1
+    alpha_decay, heat_up, nb_hu_epoch : schedule of alpha and of the learning rate
+    better_init : start from class means
+    """
+
+    sampler = 'random'
+    samplers = ('random', 'pk', 'pk_ee')
+    head = 'linear'                      # 'bn' for an instance built with bn=True
+    warm_up = True
+    defaults = {'lr': 1e-4, 'wd': 0.0, 'optim': 'rmsprop', 'momentum': 0.9, 'batch_size': 32, 'epochs': 60,
+                'image_size': 224, 'embed_dim': 64, 'backbone': 'googlenet', 'lr_schedule': 'constant',
+                'head_lr_mult': 1.0, 'conv_lr_mult': 1.0, 'transform': 'heated_up'}
+    optimizer_constants = {'rmsprop': {'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0}, 'sgd': {'momentum': 0.9},
+                           'adam': {'epsilon': 0.01}}
+
+    def __init__(self, num_classes, embed_dim, alpha=1.0, l2_norm=False, norm_weights=False, learn_norm=False, bn=False,
+                 label_smoothing=0.0, alpha_decay=False, heat_up=False, nb_hu_epoch=20, better_init=False, **kwargs):
+        super().__init__(**kwargs)
+        if learn_norm and not (l2_norm or norm_weights):
+            raise UserError('--learn_norm=true learns the norm of normalised vectors, but nothing is normalised. '
+                            'Fix: add --l2_norm or --norm_weights, or drop --learn_norm')
+        self.num_classes, self.embed_dim, self.label_smoothing = num_classes, embed_dim, label_smoothing
+        self.l2_norm, self.norm_weights, self.learn_norm = l2_norm, norm_weights or l2_norm, learn_norm
+        self.alpha_decay, self.heat_up, self.nb_hu_epoch = alpha_decay, heat_up, nb_hu_epoch
+        self.better_init = better_init
+        # A BatchNorm bottleneck has features of norm about sqrt(D), which alpha makes up for.
+        self.alpha0 = alpha / embed_dim ** 0.5 if bn else alpha
+        self.head = 'bn' if bn else 'linear'
+        with self.name_scope():
+            self.weight = self.params.get('weight', shape=(num_classes, embed_dim),
+                                          init=mx.init.Xavier('gaussian', factor_type='in', magnitude=2))
+            # ORIGINAL: the bias stays, and is added after scaling, in the normalised variants too.
+            self.bias = self.params.get('bias', shape=(num_classes,), init='zeros')
+            if learn_norm:
+                self.scale = self.params.get('norm_feature', shape=(1,), init='ones')
+            else:  # a Parameter because hybridize() freezes attributes; the schedule writes it
+                self.scale = self.params.get('alpha', shape=(1,), init=mx.init.Constant(self.alpha0), grad_req='null')
+
+    @staticmethod
+    def add_args(group):
+        """Flags of the original under their names."""
+        switches = (('l2_norm', 'normalise features and class weights'),
+                    ('norm_weights', 'normalise the class weights alone'),
+                    ('learn_norm', 'learn the scale norm_feature instead of alpha (needs a normalisation)'),
+                    ('bn', 'bottleneck = linear without bias + BatchNorm without gamma; divides alpha by sqrt(D)'),
+                    ('better_init', 'class weights start as the mean embedding of their class'),
+                    ('alpha_decay', 'every 10 epochs alpha / 1.41 and learning rate x 0.562'),
+                    ('heat_up', 'last epochs with alpha x 0.25 and learning rate x 0.1'))
+        for name, text in switches:
+            group.add_argument('--' + name, type=boolean, nargs='?', const=True, default=False, help=text)
+        group.add_argument('--alpha', type=bounded(float, 1e-6), default=1.0,
+                           help='scale of the logits, the inverse temperature')
+        group.add_argument('--nb_hu_epoch', type=bounded(int, 0), default=20,
+                           help='heat up after the epoch with this many epochs to go')
+        group.add_argument('--label_smoothing', type=bounded(float, 0.0, 0.999), nargs='?', const=0.1, default=0.0,
+                           help='share of the target spread over all classes; without a value 0.1')
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        """Build from parsed flags."""
+        return cls(num_classes, args.embed_dim, alpha=args.alpha, l2_norm=args.l2_norm, norm_weights=args.norm_weights,
+                   learn_norm=args.learn_norm, bn=args.bn, label_smoothing=args.label_smoothing,
+                   alpha_decay=args.alpha_decay, heat_up=args.heat_up, nb_hu_epoch=args.nb_hu_epoch,
+                   better_init=args.better_init)
+
+    def hybrid_forward(self, F, embedding, label, weight, bias, scale):
+        """embedding (n, D), label (n,) -> (1,)."""
+        z = self.logits(F, embedding, weight, bias, scale)
+        log_p = F.log_softmax(z, axis=1)
+        loss = -F.mean(F.pick(log_p, label, axis=1))
+        if not self.label_smoothing:
+            return loss
+        return (1 - self.label_smoothing) * loss - self.label_smoothing * F.mean(log_p)
+
+    def logits(self, F, embedding, weight, bias, scale):
+        """z of the equation: (n, C)."""
+        f = unit(F, embedding) if self.l2_norm else embedding
+        w = unit(F, weight) if self.norm_weights else weight
+        scaled = F.broadcast_mul(F.dot(f, w, transpose_b=True), F.expand_dims(scale, 0))
+        return F.broadcast_add(scaled, F.expand_dims(bias, 0))
+
+    def schedule(self, epoch, epochs):
+        """(alpha, factor on the learning rate) of epoch `epoch` of `epochs`, as Python floats."""
+        if self.heat_up and self.nb_hu_epoch >= epochs:
+            raise UserError('--nb_hu_epoch={} leaves no epoch to train before the softmax is heated up (--epochs={}). '
+                            'Fix: --nb_hu_epoch below --epochs'.format(self.nb_hu_epoch, epochs))
+        alpha, factor = self.alpha0, 1.0
+        if self.alpha_decay:
+            alpha, factor = alpha / 1.41 ** (epoch // 10), 0.562 ** (epoch // 10)
+        # ORIGINAL: the change comes after the epoch numbered epochs - nb_hu_epoch: one hot epoch fewer than it says.
+        if self.heat_up and epoch > epochs - self.nb_hu_epoch:
+            alpha, factor = alpha * 0.25, factor * 0.1
+        return alpha, factor
+
+    def on_progress(self, epoch, epochs):
+        """Write alpha of this epoch; returns the factor on the learning rate."""
+        alpha, factor = self.schedule(epoch, epochs)
+        if not self.learn_norm:
+            self.scale.set_data(nd.array([alpha]))
+        return factor
+
+    def init_from(self, embed_fn, labels):
+        """better_init: the class weights become the unit mean embeddings of the classes."""
+        if self.better_init:
+            mean = class_statistics.category_mean(embed_fn(), labels, self.num_classes)
+            self.weight.set_data(nd.array(mean))
+
+    def stats(self):
+        """alpha, or the learned norm `nf` in its place."""
+        return {'nf' if self.learn_norm else 'alpha': float(self.scale.data().asscalar())}
+
+    def epoch_stats(self, embeddings, labels, num_classes):
+        """The statistics that the original logs; embeddings (N, D) as the network returns them."""
+        weight, bias, scale = (p.data() for p in (self.weight, self.bias, self.scale))
+        logits = self.logits(nd, nd.array(embeddings, ctx=weight.context), weight, bias, scale)
+        return class_statistics.summary(embeddings, labels, weight.asnumpy(), logits.asnumpy(), num_classes)
+
+
+def unit(F, x):
+    """x / sqrt(max(|x|^2, 1e-12)) of each row: 0 stays 0, with a gradient of at most 1e6 times the incoming one."""
+    return F.broadcast_mul(x, F.rsqrt(F.maximum(F.sum(F.square(x), axis=1, keepdims=True), 1e-12)))

@@ -1,0 +1,85 @@
+"""Multi-class N-pair loss."""
+
+from engine.flags import bounded
+from engine.runtime import nd
+from losses import expansion, functional
+from losses.base import Criterion
+
+
+class NPair(Criterion):
+    r"""Cross-entropy of each anchor over the positives of all pairs of the batch.
+
+    .. math:: L = \frac{1}{N} \sum_i \log\Bigl(1 + \sum_{j \ne i} e^{f_i^\top f_j^+ - f_i^\top f_i^+}\Bigr)
+                  + \frac{\lambda}{2N} \sum_{m=1}^{2N} \|f_m\|
+
+    Symbols: f (N, D) anchors and f+ (N, D) positives, the two halves of the batch's 2N rows; lambda = l2_reg. The
+    embeddings are not normalised.
+    Reduction: mean over the N anchors, NDArray (1,). Step size 1. Sampler: pairs (N anchors, then N positives of the
+    same N different classes).
+    Source: Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective (NIPS 2016), equations 3 and 9.
+
+    # ORIGINAL: the regulariser is the norm, not the paper's squared norm. Only the direction anchor -> positive.
+
+    With `n_inner_pts` = n (Embedding Expansion), f_i^T f_j^+ of a negative pair becomes the largest inner product of
+    {f_i and the n points from f_i towards f_i^+} with {f_j^+ and the n points from f_j^+ towards f_j}.
+
+    Parameters
+    ----------
+    l2_reg : weight of the regulariser
+    n_inner_pts : synthetic points between an anchor and its positive, 0 for none
+    ee_l2norm : bool, normalise the synthetic points; off by default, as the embeddings have any length
+    """
+
+    sampler = 'pairs'
+    samplers = ('pairs',)
+    sampler_reason = 'the loss needs a batch of N anchors followed by their N positives.'
+    head = 'linear'
+    # ORIGINAL: the learning rate falls to a fifth after every single epoch, so it is spent after about ten.
+    defaults = {'lr': 1e-3, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.89, 'batch_size': 32, 'epochs': 800,
+                'image_size': 227, 'embed_dim': 512, 'backbone': 'inception_v3', 'lr_schedule': 'multifactor_epoch',
+                'lr_decay_epochs': list(range(1, 21)), 'lr_decay_factor': 0.2, 'head_lr_mult': 10.0,
+                'conv_lr_mult': 1.0, 'transform': 'npair', 'ee_l2norm': False}
+
+    def __init__(self, l2_reg=3e-3, n_inner_pts=0, ee_l2norm=False, **kwargs):
+        super().__init__(**kwargs)
+        self.l2_reg, self.n_inner_pts, self.ee_l2norm = l2_reg, n_inner_pts, ee_l2norm
+
+    @staticmethod
+    def add_args(group):
+        """Flags of the original under their names."""
+        group.add_argument('--l2_reg', type=bounded(float, 0.0), default=3e-3, help='weight of the mean norm')
+        expansion.add_args(group)
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        """Build from parsed flags."""
+        return cls(args.l2_reg, args.n_inner_pts, args.ee_l2norm)
+
+    def inputs(self, out, batch):
+        """Row i of the first half belongs to row i of the second."""
+        half = out.embedding.shape[0] // 2
+        return out.embedding, nd.arange(half, ctx=out.embedding.context)
+
+    def hybrid_forward(self, F, embedding, target):
+        """embedding (2N, D), target (N,): the positive of each anchor -> (1,)."""
+        pairs = F.reshape(embedding, shape=(-4, 2, -1, 0))                        # (2, N, D)
+        anchor = F.reshape(F.slice_axis(pairs, axis=0, begin=0, end=1), shape=(-3, 0))
+        positive = F.reshape(F.slice_axis(pairs, axis=0, begin=1, end=2), shape=(-3, 0))
+        log_p = F.log_softmax(self.similarities(F, anchor, positive, target), axis=1)
+        return self.l2_reg * self.mean_norm(F, embedding) - F.mean(F.pick(log_p, target, axis=1))
+
+    def mean_norm(self, F, embedding):
+        """Mean length of the rows, with gradient 0 at a zero row: (1,)."""
+        return F.mean(F.sqrt(F.maximum(F.sum(F.square(embedding), axis=1), 1e-24)))
+
+    def similarities(self, F, anchor, positive, target):
+        """f_i^T f_j^+, or its hardest counterpart where j is not the positive of i: (N, N)."""
+        plain = functional.inner_products(F, anchor, positive)
+        n = self.n_inner_pts
+        if not n:
+            return plain
+        around_anchor = F.concat(anchor, *expansion.between(F, anchor, positive, n, self.ee_l2norm), dim=0)
+        around_positive = F.concat(positive, *expansion.between(F, positive, anchor, n, self.ee_l2norm), dim=0)
+        hardest = expansion.most_similar(F, functional.inner_products(F, around_anchor, around_positive), n + 1)
+        own = functional.same_label(F, target, F.contrib.arange_like(target, axis=0))
+        return own * plain + (1 - own) * hardest

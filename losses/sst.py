@@ -1,0 +1,81 @@
+"""Stochastic symmetric triplet loss of local sampling."""
+
+import numpy as np
+
+from engine.errors import UserError
+from engine.flags import boolean
+from engine.runtime import nd
+from losses import functional, mining
+from losses.base import Criterion
+
+# What the three losses of Nguyen & De Baets share: the original's effective settings.
+DEFAULTS = {'lr': 1e-4, 'wd': 1e-4, 'optim': 'adam', 'batch_size': 256, 'n_targets': 5, 'epochs': 150,
+            'image_size': 224, 'embed_dim': 512, 'backbone': 'bninception', 'lr_schedule': 'plateau',
+            'lr_decay_factor': 0.5, 'patience': 5, 'early_stopping': 15, 'head_lr_mult': 10.0, 'conv_lr_mult': 1.0,
+            'transform': 'local_sampling'}
+
+
+def add_normalized(group):
+    """--normalized, the switch that the three losses share."""
+    group.add_argument('--normalized', type=boolean, nargs='?', const=True, default=False,
+                       help='embeddings of length one')
+
+
+def flat_index(row, column, n):
+    """Positions of (row, column) in a flattened matrix with n columns, int32."""
+    return (np.asarray(row, dtype=np.int64) * n + column).astype(np.int32)
+
+
+class SST(Criterion):
+    r"""The target is nearer to the anchor than both are to the impostor, softly and symmetrically.
+
+    .. math:: L = \frac{1}{T} \sum_{(a,t,i)} \log\Bigl(1 + \exp\bigl(\|t - a\|^2
+                  - \tfrac{1}{2} (\|i - a\|^2 + \|i - t\|^2)\bigr)\Bigr)
+
+    over the T triplets (anchor, target, impostor) that the sampler found in the epoch's embedding.
+
+    Symbols: a, t, i rows of embedding (n, D); batch.extra int (3, T) of batch positions. No margin.
+    Reduction: mean over the triplets, NDArray (1,); 0 without a triplet. Step size 1. Sampler: local.
+    Source: Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (Neurocomputing 2020).
+
+    Parameters
+    ----------
+    normalized : bool, the head's rows have length one
+    """
+
+    sampler = 'local'
+    samplers = ('local',)
+    sampler_reason = 'the loss needs the triplets that the sampler local builds.'
+    head = 'linear'
+    defaults = DEFAULTS
+
+    def __init__(self, normalized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.head = 'l2' if normalized else 'linear'
+
+    @staticmethod
+    def add_args(group):
+        """Flags of the original under their names."""
+        add_normalized(group)
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        """Build from parsed flags."""
+        return cls(args.normalized)
+
+    def inputs(self, out, batch):
+        """Where the three distances of each triplet stand in the flattened distance matrix."""
+        if batch.extra is None:
+            raise UserError('--loss=sst got a batch without triplets. Fix: --sampler=local')
+        x = out.embedding
+        (anchor, target, impostor), valid = mining.or_placeholder(batch.extra)
+        index = [flat_index(row, column, len(x)) for row, column in
+                 ((target, anchor), (impostor, anchor), (impostor, target))]
+        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid, ctx=x.context))
+
+    def hybrid_forward(self, F, embedding, target_anchor, impostor_anchor, impostor_target, valid):
+        """embedding (n, D), the others (T,) -> (1,)."""
+        distance = F.reshape(functional.squared_distances(F, embedding), shape=(-1,))       # (n * n)
+        p = F.take(distance, target_anchor)
+        n = 0.5 * (F.take(distance, impostor_anchor) + F.take(distance, impostor_target))
+        return F.mean(functional.softplus(F, p - n) * valid)

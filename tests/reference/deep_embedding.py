@@ -1,0 +1,121 @@
+"""Recorded vectors of DeepEmbeding (hudengjunai/DeepEmbeding)."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from engine.optimizers import settings
+from engine.runtime import autograd, gluon, nd
+from engine.schedule import multifactor_epoch
+from losses import Batch, Out, mining
+from losses.margin import Margin
+from losses.npair import NPair
+from tests.reference.backward import prepare, through_batch, through_equation, variable
+
+
+def blocks(case):
+    """The original does not look at labels: blocks of batch_k neighbours are a class."""
+    return np.arange(len(case['in_labels'])) // case.params['batch_k']
+
+
+def margin(case):
+    """Probabilities, draws, terms, loss and gradients."""
+    p, x = case.params, case['in_embeddings']
+    case.close('out_prob_matrix', mining.distance_weights(x, blocks(case), p['cutoff'], p['nonzero_loss_cutoff']),
+               rtol=1e-4, atol=1e-7)
+    case.equal('out_fallback_row', np.zeros(len(x)))
+    a, q, n = mining.distance_weighted(x, blocks(case), np.random.RandomState(p['np_random_seed']), p['cutoff'],
+                                       p['nonzero_loss_cutoff'])
+    for key, index in (('out_a_indices', a), ('out_p_indices', q), ('out_n_indices', n)):
+        case.equal(key, index)
+    beta = case['in_beta'] if p['class_beta'] else np.full(p['n_beta'], p['beta_const'])
+    criterion = prepare(Margin(p['n_beta'], p['margin'], nu=p['nu'], lr_beta=0.1 if p['class_beta'] else 0.0),
+                        beta=beta)
+    d_ap, d_an, positive, negative, count = criterion.terms(
+        nd, *(nd.array(array) for array in (x, case['in_labels'], a, q, n)), criterion.beta.data())[:5]
+    for key, value in (('out_d_ap', d_ap), ('out_d_an', d_an), ('out_pos_loss', positive),
+                       ('out_neg_loss', negative), ('out_pair_count', count)):
+        case.close(key, value)
+    loss, grad = through_equation(criterion, x, case['in_labels'].astype('int32'), a, q, n,
+                                  np.ones(len(a), dtype='float32'))
+    case.close('out_loss', loss)
+    case.close_gradient('grad_embeddings', grad)
+    if p['class_beta']:
+        case.close_gradient('grad_beta', criterion.beta.grad())
+
+
+def margin_net(case):
+    """Dense, normalisation, sampling and loss in one, as the training loop runs them."""
+    p = case.params
+    features = variable(case['in_features'])
+    weight, bias = variable(case['in_dense_weight']), variable(case['in_dense_bias'])
+    classes = len(case['grad_beta'])
+    rng = np.random.RandomState(p['np_random_seed'])
+    criterion = prepare(Margin(classes, p['margin'], p['beta'], p['nu'], rng=rng))
+    with autograd.record():
+        x = nd.L2Normalization(nd.FullyConnected(features, weight, bias, num_hidden=len(weight)), mode='instance')
+        inputs = criterion.inputs(Out(x, None), Batch(None, nd.array(blocks(case)), None, None))
+        labelled = (x, nd.array(case['in_labels'], dtype='int32'), *inputs[2:])
+        loss = gluon.HybridBlock.__call__(criterion, *labelled)
+    loss.backward()
+    case.close('out_embeddings', x)
+    case.equal('out_n_indices', inputs[4])
+    case.close('out_loss', loss)
+    for key, grad in (('grad_features', features.grad), ('grad_dense_weight', weight.grad),
+                      ('grad_dense_bias', bias.grad), ('grad_beta', criterion.beta.grad())):
+        case.close_gradient(key, grad)
+
+
+def margin_train_steps(case):
+    """Complete updates of the layer and of beta, with the optimisers that the criterion asks for."""
+    p = case.params
+    dense = gluon.nn.Dense(*case['in_weight'].shape[:1], in_units=case['in_weight'].shape[1])
+    dense.initialize()
+    dense.weight.set_data(nd.array(case['in_weight']))
+    dense.bias.set_data(nd.array(case['in_bias']))
+    criterion = prepare(Margin(len(case['out_beta_0']), p['margin'], p['beta0'], p['nu'], p['lr_beta']))
+    flags = SimpleNamespace(optim='adam', lr=p['lr'], wd=p['wd'], momentum=0.9)
+    trainers = [gluon.Trainer(dense.collect_params(), *settings(flags, criterion)),
+                gluon.Trainer(criterion.collect_params(), *criterion.trainer(flags))]
+    step = 0
+    while 'in_features_{}'.format(step) in case:
+        label = case['in_labels_{}'.format(step)]
+        pairs = mining.positive_pairs(np.arange(len(label)) // p['batch_k'])
+        negative = case['out_n_indices_{}'.format(step)]
+        case.compared.add('out_n_indices_{}'.format(step))
+        rest = [nd.array(array, dtype='int32') for array in (label, *pairs, negative)]
+        with autograd.record():
+            x = nd.L2Normalization(dense(nd.array(case['in_features_{}'.format(step)])), mode='instance')
+            loss = gluon.HybridBlock.__call__(criterion, x, *rest, nd.ones(len(negative)))
+        loss.backward()
+        for trainer in trainers:
+            trainer.step(criterion.step_size(p['step_batch_size']))
+        case.close('out_loss_{}'.format(step), loss)
+        case.close('out_weight_{}'.format(step), dense.weight.data())
+        case.close('out_bias_{}'.format(step), dense.bias.data())
+        case.close('out_beta_{}'.format(step), criterion.beta.data())
+        step += 1
+
+
+def npair(case):
+    """Logits, regulariser, loss and gradient."""
+    x, half = case['in_embeddings'], len(case['in_embeddings']) // 2
+    criterion = prepare(NPair(case.params['l2_reg']))
+    case.close('out_logits', criterion.similarities(nd, nd.array(x[:half]), nd.array(x[half:]), None))
+    case.close('out_l2_term', criterion.mean_norm(nd, nd.array(x)))
+    target = case['in_target'].astype('float32')
+    loss, grad = through_equation(criterion, x, target)
+    case.close('out_loss', loss)
+    case.close_gradient('grad_embeddings', grad)
+    if (target == np.arange(half)).all():
+        case.close('out_loss', through_batch(criterion, x, np.tile(np.arange(half), 2))[0])
+
+
+def get_lr(case):
+    """Learning rate of each epoch."""
+    lr = multifactor_epoch(case.params['lr'], case.params['factor'], case.params['steps'])
+    case.equal('out_lr', [lr(epoch) for epoch in case['in_epoch']])
+
+
+FAMILIES = {'margin': margin, 'margin_net': margin_net, 'margin_train_steps': margin_train_steps, 'npair': npair,
+            'get_lr': get_lr}
