@@ -3,6 +3,7 @@
 Preprocessing travels with a network: `Preprocessing` says how its weights want uint8 RGB pictures.
 """
 
+import functools
 from collections import namedtuple
 
 from engine.errors import UserError, pick
@@ -103,25 +104,42 @@ class Backbone(namedtuple('Backbone', 'name zoo trunk preprocessing map_tap casc
         return tuple(depths[len(depths) - wish:-1])
 
 
+# Parts of names in the zoos that are no ImageNet classifiers: detection, segmentation, pose, video, small pictures.
+_OTHER_TASKS = ('coco', 'voc', 'ade', 'citys', 'mhp', 'cifar', 'svhn', 'kinetics', 'ucf101', 'hmdb51', 'sthsth', 'ssd_',
+                'yolo', 'rcnn', 'pose', 'siamrpn', 'custom', 'int8', 'monodepth', 'celeba')
+
+
+def _classifiers(listed):
+    return [name for name in listed if not any(part in name for part in _OTHER_TASKS)]
+
+
 def _maker(name):
-    """(canonical name, function **kwargs -> whole network) of a zoo network, or None."""
+    """Function **kwargs -> whole network of a zoo, or None. The order of the zoos is MXNet, GluonCV, gluoncv2."""
     if name in GLUON:
-        return name, lambda **kwargs: gluon.model_zoo.vision.get_model(name, **kwargs)
+        return functools.partial(gluon.model_zoo.vision.get_model, name)
     from gluoncv import model_zoo
-    if name in model_zoo.get_model_list():
-        # GluonCV would fetch weights of the base by itself.
-        return name, lambda **kwargs: model_zoo.get_model(name, **dict({'pretrained_base': False}, **kwargs))
+    if name in _classifiers(model_zoo.get_model_list()):
+        return functools.partial(_gluoncv, model_zoo.get_model, name)
     from gluoncv2 import model_provider
-    if name in model_provider._models:
-        return name, lambda **kwargs: model_provider.get_model(name, **kwargs)
+    if name in _classifiers(model_provider._models):
+        return functools.partial(model_provider.get_model, name)
     return None
+
+
+def _gluoncv(get_model, name, **kwargs):
+    """Some of GluonCV's networks fetch weights of their base unless told not to, the others do not know the flag."""
+    try:
+        return get_model(name, pretrained_base=False, **kwargs)
+    except TypeError:
+        return get_model(name, **kwargs)
 
 
 def names():
     """Every legal --backbone."""
     from gluoncv import model_zoo
     from gluoncv2 import model_provider
-    return sorted({*OWN, *ALIASES, *GLUON, *model_zoo.get_model_list(), *model_provider._models})
+    return sorted({*OWN, *ALIASES, *GLUON, *_classifiers(model_zoo.get_model_list()),
+                   *_classifiers(model_provider._models)})
 
 
 def _cut(name, net):
@@ -155,16 +173,12 @@ def get_backbone(name, weights=False):
             raise UserError('--backbone={} has no pretrained weights. Fix: --pretrained=false'.format(key))
         net = make(prefix=key + '_')
         return Backbone(key, net, Trunk(net._children.values()), preprocessing, None, ())
-    found = _maker(key)
-    if found is None:
-        canonical = pick('--backbone', name, {n: n for n in names()})
-        found = _maker(ALIASES.get(canonical, canonical))
-    key, make = found
+    make = _maker(key)
+    if make is None:
+        key = pick('--backbone', name, {n: ALIASES.get(n, n) for n in names()})
+        make = _maker(key)
     try:
         net = make(pretrained=True) if weights else make()
-    except TypeError as error:
-        raise UserError('--backbone={} cannot be built without further arguments ({}). '
-                        'Fix: another backbone'.format(key, error)) from error
     except Exception as error:
         if not weights:
             raise

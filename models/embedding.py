@@ -63,15 +63,23 @@ class EmbeddingNet(gluon.HybridBlock):
         return Out(*out) if isinstance(out, (list, tuple)) else Out(out, None)
 
     def hybrid_forward(self, F, x, offset, scale):
-        x = F.transpose(F.cast(x, 'float32'), axes=(0, 3, 1, 2))
-        if self.preprocessing.order == 'bgr':
-            x = F.reverse(x, axis=1)
-        x = F.broadcast_div(F.broadcast_sub(x, offset), scale)
-        maps = self.trunk(x)
+        maps = self.trunk(self._normalise(F, x, offset, scale))
         embedding = self.head(*maps)
         if self.feature is None:
             return embedding
         return embedding, heads.pool(F, maps[-1]) if self.feature == 'pooled' else maps[-1]
+
+    def _normalise(self, F, x, offset, scale):
+        x = F.transpose(F.cast(x, 'float32'), axes=(0, 3, 1, 2))
+        if self.preprocessing.order == 'bgr':
+            x = F.reverse(x, axis=1)
+        return F.broadcast_div(F.broadcast_sub(x, offset), scale)
+
+    def pooled(self, image):
+        """(n, F): global average of the trunk's last map, whatever head and feature the network has."""
+        device = image.context
+        maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
+        return heads.pool(nd, maps[-1])
 
     def apply_lr_mult(self, args):
         """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and --conv_lr_mult."""
@@ -181,18 +189,20 @@ def _use_global_statistics(block):
 
 def _assemble(backbone, head, feature, preprocessing, size, ctx):
     net = EmbeddingNet(backbone, head, feature, preprocessing, size, prefix='')
-    with_values = [p for p in net.collect_params().values() if p._data is not None]
-    net.initialize(heads.XAVIER, ctx=ctx or mx.cpu())
-    for param in with_values:
-        param.reset_ctx(ctx or mx.cpu())
+    ctx = ctx if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
+    for param in net.collect_params().values():
+        if param._data is None:
+            param.initialize(ctx=ctx, default_init=heads.XAVIER)
+        else:
+            param.reset_ctx(ctx)
     # One picture fixes the shapes that layers left open, so that all parameters exist from here on.
-    device = ctx[0] if isinstance(ctx, (list, tuple)) else ctx or mx.cpu()
     try:
         with autograd.pause(train_mode=False):
-            net(nd.zeros((1, size, size, 3), dtype='uint8', ctx=device))[0].wait_to_read()
-    except mx.MXNetError as error:
+            net(nd.zeros((1, size, size, 3), dtype='uint8', ctx=ctx[0]))[0].wait_to_read()
+    except (mx.MXNetError, ValueError) as error:      # ValueError: from the layers' deferred initialisation
+        reason = str(error).split('Check failed:')[-1].strip().splitlines()[0]
         raise UserError('--backbone={} cannot take pictures of {}x{} pixels: {}. Fix: --image_size={}'.format(
-            net.backbone, size, size, str(error).strip().splitlines()[-1][:200], preprocessing.size)) from error
+            net.backbone, size, size, reason, preprocessing.size)) from error
     net.hybridize(static_alloc=True)
     return net
 
