@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets import glyphs
+from datasets import folder, glyphs
 from datasets.records import Data
 from datasets.transforms import TRANSFORMS
 from engine.errors import UserError, pick_name
@@ -10,12 +10,13 @@ from engine.flags import boolean, bounded
 
 # name -> function(args) -> Data. Loaders find their files with records.data_dir(args, name).
 DATASETS = {
+    'folder': folder.load,
     'glyphs': glyphs.load,
 }
 # Other spellings, in lower case with '_' -> name.
 ALIASES = {}
 # Functions(group) that declare the flags of one data set alone.
-FLAGS = [glyphs.add_args]
+FLAGS = [folder.add_args, glyphs.add_args]
 # name -> {flag: value}: defaults for this data set; name -> {loss: {flag: value}}: what a loss needs on top of it.
 PRESETS = {'glyphs': glyphs.PRESET}
 LOSS_PRESETS = {'glyphs': glyphs.LOSS_PRESET}
