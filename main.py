@@ -11,6 +11,7 @@
 import sys
 
 from engine.errors import UserError
+from engine.interpreter import enter_virtual_environment
 
 
 def main(argv=None):
@@ -26,4 +27,5 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
+    enter_virtual_environment()
     sys.exit(main())

@@ -9,6 +9,8 @@ import shutil
 import numpy as np
 
 from engine.errors import UserError
+from engine.runtime import mx
+from models import weights
 from samplers.base import Plan
 
 VERSION = 1
@@ -19,9 +21,10 @@ def save_plans(path, plans):
     arrays = {}
     for number, plan in enumerate(plans):
         arrays['index_{}'.format(number)], arrays['seed_{}'.format(number)] = plan.index, plan.seed
-        if plan.extra is not None:
-            arrays['extra_{}'.format(number)] = plan.extra
-    np.savez(path, count=len(plans), **arrays)
+        extra = plan.extra() if callable(plan.extra) else plan.extra
+        if extra is not None:
+            arrays['extra_{}'.format(number)] = extra
+    np.savez_compressed(path, count=len(plans), **arrays)
 
 
 def load_plans(path):
@@ -121,12 +124,13 @@ def restore(folder, net, criterion, trainers, ctx):
     folder = pathlib.Path(folder)
     state = read_state(folder)
     try:
-        net.load_parameters(str(folder / 'net.params'), ctx=ctx)
+        file = str(folder / 'net.params')
+        weights.restore(net, weights.load_file(file), file)
         if criterion.collect_params():
             criterion.load_parameters(str(folder / 'criterion.params'), ctx=ctx[0])
         for number, trainer in enumerate(trainers):
             trainer.load_states(str(folder / 'trainer{}.states'.format(number)))
-    except Exception as error:
+    except (OSError, ValueError, AssertionError, mx.MXNetError) as error:
         raise UserError('the checkpoint {} does not fit the flags or is damaged: {}'.format(folder, error)) from error
     plans = folder / 'plans.npz'
     return state, load_plans(plans) if plans.exists() else None

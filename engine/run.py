@@ -52,6 +52,12 @@ def add_args(group):
     group.add_argument('--save_dir', default='', help='the run folder; empty: runs/DATA-LOSS-TIME')
     group.add_argument('--figures', type=boolean, nargs='?', const=True, default=True,
                        help='draw curves, retrieval panel and t-SNE at the end')
+    group.add_argument('--test_batch_size', type=bounded(int, 1), default=100, help='images in a batch of evaluation')
+    group.add_argument('--tsne_points', type=bounded(int, 10), default=10000, help='images on the t-SNE map')
+    group.add_argument('--draw', type=boolean, nargs='?', const=True, default=True,
+                       help='with --embed_dim 2 or 3: draw the distribution map')
+    group.add_argument('--display_step', type=bounded(int, 1), default=10,
+                       help='epochs between two distribution maps')
     group.add_argument('--baselines', type=boolean, nargs='?', const=True, default=False,
                        help='also score raw pixels, the untrained network and its pooled features before training')
     group.add_argument('--grad_clip', type=bounded(float, 0), default=0.0, help='clip gradients to +-value; 0: never')

@@ -97,3 +97,7 @@ class Criterion(gluon.HybridBlock):
     def class_weights(self):
         """Float32 (C, D) weights of the classes for pictures, or None when the loss has none."""
         return None
+
+    def logits(self, out):
+        """Scores (n, C) of the criterion's own classifier, on which accuracy is measured, or None without one."""
+        return None

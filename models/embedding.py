@@ -1,5 +1,6 @@
 """The network that is trained: uint8 pictures in, Out(embedding, feature) out."""
 
+import argparse
 import pathlib
 
 import numpy as np
@@ -39,6 +40,7 @@ class EmbeddingNet(gluon.HybridBlock):
         self.feature = feature
         self.preprocessing = preprocessing
         self.size = size
+        self.pretrained = False              # True once weights of another training filled the trunk
         per_channel = 255.0 / preprocessing.range
         with self.name_scope():
             self.trunk = backbone.trunk
@@ -81,10 +83,16 @@ class EmbeddingNet(gluon.HybridBlock):
         maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
         return heads.pool(nd, maps[-1])
 
+    def pooled(self, image):
+        """Globally averaged last map of the trunk, (n, F): the network without its head."""
+        ctx = image.context
+        x = self.normalise(nd, image, self.offset.data(ctx), self.scale.data(ctx))
+        return heads.pool(nd, self.trunk(x)[-1])
+
     def apply_lr_mult(self, args):
-        """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and --conv_lr_mult."""
+        """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and, if pretrained, --conv_lr_mult."""
         for name, param in self.trunk.collect_params().items():
-            slow = args.conv_lr_mult if args.pretrained and 'conv' in name else 1.0
+            slow = args.conv_lr_mult if self.pretrained and 'conv' in name else 1.0
             param.lr_mult = args.base_lr_mult * slow
         for param in self.head.collect_params().values():
             param.lr_mult = args.head_lr_mult
@@ -93,7 +101,7 @@ class EmbeddingNet(gluon.HybridBlock):
         """What `load` needs beside the parameters to build this network again: a dict that JSON can hold."""
         return {'backbone': self.backbone, 'head': self._head_name(), 'embed_dim': self.head.dim,
                 'dims': list(self.head.dims) if isinstance(self.head, heads.Cascade) else None,
-                'feature': self.feature, 'image_size': self.size,
+                'feature': self.feature, 'image_size': self.size, 'pretrained': self.pretrained,
                 'preprocessing': dict(self.preprocessing._asdict())}
 
     def _head_name(self):
@@ -114,7 +122,7 @@ def pretrained(text):
     """Type of --pretrained: True, False, or the path of a file."""
     try:
         return boolean(text)
-    except Exception:
+    except argparse.ArgumentTypeError:
         return str(text)
 
 
@@ -167,16 +175,18 @@ def build(args, criterion, ctx=None):
     criterion : has `head`, `feature` and, for the cascade, `dims`
     Raises UserError for an unknown name, weights that cannot be had or that do not fit.
     """
-    backbone = backbones.get_backbone(args.backbone, weights=args.pretrained is True)
+    source = pretrained(args.pretrained)
+    backbone = backbones.get_backbone(args.backbone, weights=source is True)
     preprocessing, arrays = backbone.preprocessing, None
-    if isinstance(args.pretrained, str):
-        arrays, preprocessing = weights.read(args.pretrained, backbone)
+    if isinstance(source, str):
+        arrays, preprocessing = weights.read(source, backbone)
     preprocessing = resolve_preprocessing(preprocessing, args)
     head = heads.get_head(criterion.head, args.embed_dim, getattr(criterion, 'dims', None))
     size = getattr(args, 'image_size', None) or preprocessing.size
     net = _assemble(backbone, head, criterion.feature, preprocessing, size, ctx)
     if arrays is not None:
-        weights.fill(net, backbone, arrays, args.pretrained)
+        weights.fill(net, backbone, arrays, source)
+    net.pretrained = source is not False
     if args.freeze_bn:
         net.trunk.apply(_use_global_statistics)
     return net

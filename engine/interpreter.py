@@ -1,0 +1,20 @@
+"""`python3 main.py` works without activating anything: it goes on in the .venv that scripts/setup.sh made."""
+
+import importlib.util
+import os
+import pathlib
+import sys
+
+
+def enter_virtual_environment(module=None):
+    """Replace this process by the .venv's Python when this Python has no MXNet and there is a .venv that has.
+
+    module : name of the module that `python3 -m` runs, None for a script
+    """
+    python = pathlib.Path(__file__).resolve().parents[1] / '.venv' / 'bin' / 'python'
+    if importlib.util.find_spec('mxnet') is not None or not python.exists():
+        return
+    if pathlib.Path(sys.prefix).resolve() == python.parents[1].resolve():
+        return
+    what = ['-m', module] if module else [sys.argv[0]]
+    os.execv(str(python), [str(python)] + what + sys.argv[1:])

@@ -1,0 +1,188 @@
+"""The commands of main.py: build what the flags name, then run it."""
+
+import json
+import pathlib
+import sys
+
+import datasets
+import models
+import samplers
+from datasets import prepare as preparation
+from datasets.transforms import get_transform
+from engine import checkpoint
+from engine.device import contexts
+from engine.errors import UserError
+from engine.run import Run, commit, environment
+from engine.runtime import mx
+from engine.trainer import Interrupted, Trainer
+from evaluation import baselines, pictures, protocols, report as reports
+from evaluation.embed import embed as embed_split, save_embeddings
+from losses import get_loss
+
+FLAGS = {'prepare': preparation.add_args, 'report': reports.add_args}
+
+
+class Job:
+    """Data, network and criterion of one set of flags.
+
+    Parameters
+    ----------
+    args : parsed flags
+    source : checkpoint folder to load the network from, or None
+    """
+
+    def __init__(self, args, source=None):
+        self.args = args
+        self.ctx = contexts(args.gpu_idx)
+        self.data = datasets.load(args)
+        for note in self.data.notes:
+            print('note: ' + note)
+        mx.random.seed(args.seed)
+        self.criterion = get_loss(args.loss).from_args(args, self.data.train.num_classes)
+        for note in self.criterion.notes(args):
+            print('note: ' + note)
+        # a checkpoint holds every weight: nothing is loaded from elsewhere first
+        if source is not None:
+            args.pretrained = 'false'
+        self.net = models.build(args, self.criterion, ctx=self.ctx)
+        self.criterion.initialize(ctx=self.ctx[0])
+        self.train_transform = get_transform(args.transform, True, args.image_size)
+        self.test_transform = get_transform(args.transform, False, args.image_size)
+        self.first_pass()
+        if source is not None:
+            checkpoint.restore(source, self.net, self.criterion, [], self.ctx)
+
+    def first_pass(self):
+        """One image through everything, so that every shape is known and every weight exists."""
+        size = self.args.image_size
+        for c in self.ctx:
+            self.net(mx.nd.zeros((2, size, size, 3), ctx=c, dtype='uint8'))
+        self.net.hybridize(static_alloc=True)
+        self.criterion.hybridize(static_alloc=True)
+
+    def embed(self, split, progress=False):
+        """float32 (N, D) embeddings of a split."""
+        return embed_split(self.net, split, self.test_transform, self.args.test_batch_size, self.ctx[0],
+                           self.args.num_workers, progress=progress)
+
+    def scores(self, split, extended=False, progress=False):
+        """(result of the retrieval protocol, embeddings) of a split."""
+        embeddings = self.embed(split, progress)
+        args = self.args
+        result = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
+                                     clustering=args.clustering if extended or args.nmi else None, seed=args.seed,
+                                     extended=extended, ctx=self.ctx[0])
+        return result, embeddings
+
+
+def train(args):
+    """The default command. Returns the exit status."""
+    source = checkpoint.locate(args.resume) if args.resume else None
+    job = Job(args)
+    run = Run(args, resume=bool(source))
+    run.write_json('environment.json', environment(mx))
+    print('run folder: {}'.format(run.folder))
+    data, kept = job.data, {}
+
+    def evaluate(epoch):
+        result = {}
+        for part, split in (('test', data.test), ('val', data.val)):
+            if split is not None:
+                result[part], kept[part] = job.scores(split)
+        pictures.epoch(job, run, epoch, kept['test'])
+        return result
+
+    sampler = samplers.build(args, data.train)
+    trainer = Trainer(args, data.train, job.train_transform, sampler, job.net, job.criterion, run, job.ctx,
+                      evaluate, lambda: job.embed(data.train))
+    if source:
+        trainer.resume(source)
+        print('resumed {} at epoch {}, iteration {}'.format(
+            source, trainer.state['epoch'], trainer.state['iteration']))
+    before = {}
+    if args.baselines and not source:
+        before = baselines.score(job, data.test)
+        for name, recall in before.items():
+            print('before training: {:<30} R@{} {:.4f}'.format(name, *next(iter(recall.items()))), flush=True)
+    try:
+        state = trainer.fit()
+    except Interrupted as stop:
+        run.close()
+        print('\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={}'.format(run.folder))
+        return stop.status
+    result = outcome(args, state, before)
+    run.write_json('result.json', result)
+    if args.figures:
+        pictures.end(job, run, kept.get('test'))
+    run.close()
+    last, best = result['recall'], result['best_recall']
+    first = next(iter(last))
+    print('R@{} last {:.4f} best {:.4f} -> {}'.format(first, last[first], best[first], run.folder))
+    return 0
+
+
+def outcome(args, state, before):
+    """What goes into result.json; `selection` labels every number with how its epoch was chosen."""
+    last, best = state['last']['test'], state['best']['test']
+    return {
+        'recall': last['recall'], 'best_recall': best['recall'], 'epoch': last['epoch'], 'best_epoch': best['epoch'],
+        'selection': {'last': last, 'best_on_test': best, 'chosen_on_validation': state['best'].get('test_at_val')},
+        'loss': state['epoch_loss'], 'data_name': args.data_name, 'args': vars(args), 'commit': commit(),
+        'images_per_second': round(state['images'] / max(state['seconds'], 1e-9), 2),
+        'seconds': round(state['seconds'], 2), 'iterations': state['iteration'],
+        'share_waiting_for_data': round(state['wait_seconds'] / max(state['seconds'], 1e-9), 4),
+        'baselines': before, 'command': 'python3 main.py ' + ' '.join(sys.argv[1:]),
+    }
+
+
+def evaluate(args):
+    """`evaluate --checkpoint=RUN` or `evaluate --embeddings=FILE.npz`."""
+    if args.embeddings:
+        protocols.score_file(args)
+        return 0
+    source = need_checkpoint(args)
+    job = Job(args, source)
+    result, embeddings = job.scores(job.data.test, extended=True, progress=True)
+    print(protocols.table(result))
+    folder = pathlib.Path(args.output or pathlib.Path(source).parent / 'evaluation')
+    folder.mkdir(parents=True, exist_ok=True)
+    state = checkpoint.read_state(source)
+    result.update(checkpoint=str(source), epoch=state['epoch'] - 1, data_name=args.data_name, args=vars(args),
+                  commit=commit())
+    aside = folder / 'result.json.new'
+    aside.write_text(json.dumps(result, indent=1, sort_keys=True, default=str) + '\n')
+    aside.replace(folder / 'result.json')
+    if args.figures:
+        pictures.of_embeddings(job, folder, embeddings)
+    recall = result['recall']
+    print('R@{} {:.4f} -> {}'.format(next(iter(recall)), next(iter(recall.values())), folder))
+    return 0
+
+
+def embed(args):
+    """`embed --checkpoint=RUN`: embeddings, labels and paths of the test images."""
+    source = need_checkpoint(args)
+    job = Job(args, source)
+    split = job.data.test
+    output = args.output or str(pathlib.Path(source).parent / 'embeddings.npz')
+    files = save_embeddings(output, job.embed(split, progress=True), split.labels,
+                            [split.path(i) for i in range(len(split))], split.query)
+    print('{} embeddings -> {}'.format(len(split), files))
+    return 0
+
+
+def need_checkpoint(args):
+    """The folder behind --checkpoint, or a UserError."""
+    if not args.checkpoint:
+        raise UserError('--checkpoint is empty. Give the run folder: python3 main.py evaluate --checkpoint=runs/NAME')
+    return checkpoint.locate(args.checkpoint, args.which)
+
+
+def prepare(args):
+    """`prepare --data_name=NAME`."""
+    return preparation.run(args)
+
+
+def report(args):
+    """`report RUN [RUN ...]`."""
+    return reports.run(args)

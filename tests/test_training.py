@@ -1,0 +1,195 @@
+"""The loop: resuming bit for bit, interruption, bad losses, full disks, several devices, accumulation."""
+
+import json
+import os
+import pathlib
+import signal
+
+import numpy as np
+import pytest
+
+import main
+from engine import checkpoint, trainer
+from engine.runtime import mx, nd
+
+
+@pytest.fixture(scope='module')
+def letters(tmp_path_factory):
+    return str(tmp_path_factory.mktemp('letters'))
+
+
+@pytest.fixture
+def train(letters, tmp_path):
+    def run(name, *flags):
+        return main.main(['--loss=hphn_triplet', '--data_dir=' + letters, '--data_name=glyphs', '--glyphs_classes=8',
+                          '--glyphs_instances=8', '--batch_size=16', '--num_instances=4', '--embed_dim=8', '--figures=0',
+                          '--lr_decay_epochs=1,2', '--save_dir=' + str(tmp_path / name)] + list(flags))
+    run.folder = tmp_path
+    return run
+
+
+def parameters(folder):
+    arrays = nd.load(str(pathlib.Path(folder) / 'net.params'))
+    return {name: array.asnumpy() for name, array in arrays.items() if not name.startswith('__')}
+
+
+def curve(folder):
+    lines = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in ('seconds', 'images_per_second')}
+            for line in lines]
+
+
+def assert_same_run(a, b):
+    first, second = parameters(a / 'last'), parameters(b / 'last')
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    assert (a / 'last/trainer0.states').stat().st_size == (b / 'last/trainer0.states').stat().st_size
+    assert curve(a) == curve(b)
+
+
+@pytest.mark.parametrize('flags', [
+    ['--n_inner_pts=2'],
+    ['--loss=margin', '--batch_k=4', '--lr_schedule=plateau'],
+    ['--loss=heated_softmax', '--optim=rmsprop', '--heat_up', '--nb_hu_epoch=1', '--norm_weights', '--bn'],
+])
+def test_four_epochs_equal_two_and_two_more(train, flags):
+    assert train('whole', '--epochs=4', '--summary_step=1', *flags) == 0
+    assert train('parts', '--epochs=4', '--summary_step=1', '--train_iters=4', *flags) == 0
+    assert main.main(['--resume=' + str(train.folder / 'parts'), '--train_iters=0']) == 0
+    whole, parts = (json.loads((train.folder / name / 'result.json').read_text()) for name in ('whole', 'parts'))
+    assert whole['iterations'] == parts['iterations'] == 4 * (whole['iterations'] // 4)
+    assert whole['recall'] == parts['recall'] and whole['loss'] == parts['loss']
+    first, second = (parameters(train.folder / name / 'last') for name in ('whole', 'parts'))
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_step_saves_and_resumes_in_the_middle_of_an_epoch(train, monkeypatch, capsys, number):
+    assert train('whole', '--epochs=2', '--summary_step=1') == 0
+    step = trainer.Trainer.step
+
+    def interrupted(self, batch, lr):
+        if self.state['iteration'] == 1:
+            os.kill(os.getpid(), number)
+        return step(self, batch, lr)
+
+    monkeypatch.setattr(trainer.Trainer, 'step', interrupted)
+    assert train('parts', '--epochs=2', '--summary_step=1') == 128 + number
+    assert '--resume=' + str(train.folder / 'parts') in capsys.readouterr().out
+    assert checkpoint.read_state(train.folder / 'parts/last')['iteration'] == 2
+    monkeypatch.undo()
+    assert main.main(['--resume=' + str(train.folder / 'parts')]) == 0
+    assert_same_run(train.folder / 'whole', train.folder / 'parts')
+
+
+def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(train, monkeypatch, capsys):
+    step = trainer.Trainer.forward
+
+    def poisoned(self, image):
+        out = step(self, image)
+        return out._replace(embedding=out.embedding * float('nan')) if self.state['iteration'] == 6 else out
+
+    monkeypatch.setattr(trainer.Trainer, 'forward', poisoned)
+    assert train('bad', '--epochs=4') == 2
+    error = capsys.readouterr().err
+    assert 'the loss is nan at iteration 6' in error and 'Last good checkpoint' in error
+    assert len((train.folder / 'bad/not_finite.txt').read_text().splitlines()) == 16
+    assert checkpoint.read_state(train.folder / 'bad/last')['iteration'] == 4
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(train, monkeypatch, capsys):
+    from models.embedding import EmbeddingNet
+    save, calls = EmbeddingNet.save, []
+
+    def full(self, file):
+        calls.append(file)
+        if len(calls) > 2:
+            raise OSError(28, 'No space left on device')
+        save(self, file)
+
+    monkeypatch.setattr(EmbeddingNet, 'save', full)
+    assert train('full', '--epochs=4') == 2
+    error = capsys.readouterr().err
+    assert 'The disk is full' in error and str(train.folder / 'full/last') in error
+    monkeypatch.undo()
+    assert not (train.folder / 'full/last.new').exists()
+    assert main.main(['--resume=' + str(train.folder / 'full')]) == 0
+
+
+def test_killed_between_the_two_renames(train):
+    assert train('killed', '--epochs=1') == 0
+    (train.folder / 'killed/last').rename(train.folder / 'killed/last.old')
+    assert checkpoint.locate(train.folder / 'killed').name == 'last.old'
+    assert main.main(['--resume=' + str(train.folder / 'killed'), '--epochs=2']) == 0
+
+
+def test_a_run_is_never_overwritten(train, capsys):
+    assert train('once', '--epochs=1') == 0
+    before = (train.folder / 'once/result.json').read_bytes()
+    assert train('once', '--epochs=1') == 2
+    assert 'already holds a run' in capsys.readouterr().err
+    assert (train.folder / 'once/result.json').read_bytes() == before
+
+
+def test_result_and_last_line(train, capsys):
+    assert train('result', '--epochs=2', '--recallk=1,3', '--val_classes=2') == 0
+    result = json.loads((train.folder / 'result/result.json').read_text())
+    assert set(result['recall']) == {'1', '3'} and result['recall']['1'] <= result['best_recall']['1']
+    for key in ('epoch', 'loss', 'data_name', 'args', 'commit', 'images_per_second', 'seconds'):
+        assert key in result
+    assert set(result['selection']) == {'last', 'best_on_test', 'chosen_on_validation'}
+    assert result['selection']['chosen_on_validation']['recall'].keys() == {'1', '3'}
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last == 'R@1 last {:.4f} best {:.4f} -> {}'.format(
+        result['recall']['1'], result['best_recall']['1'], train.folder / 'result')
+
+
+def test_evaluate_gives_the_figures_of_training(train, capsys):
+    assert train('again', '--epochs=1') == 0
+    trained = json.loads((train.folder / 'again/result.json').read_text())
+    assert main.main(['evaluate', '--checkpoint=' + str(train.folder / 'again'), '--figures=0']) == 0
+    scored = json.loads((train.folder / 'again/evaluation/result.json').read_text())
+    assert scored['recall'] == trained['recall']
+
+
+def test_embed_writes_what_evaluate_scores(train):
+    assert train('embed', '--epochs=1') == 0
+    run = train.folder / 'embed'
+    assert main.main(['embed', '--checkpoint=' + str(run)]) == 0
+    with np.load(run / 'embeddings.npz') as file:
+        assert file['embeddings'].shape == (64, 8) and file['labels'].shape == (64,)
+    assert main.main(['evaluate', '--embeddings=' + str(run / 'embeddings.npz'), '--recallk=1,2,4,8',
+                      '--save_dir=' + str(train.folder / 'scored')]) == 0
+    scored = json.loads((train.folder / 'scored/result.json').read_text())
+    assert scored['recall'] == json.loads((run / 'result.json').read_text())['recall']
+
+
+def test_two_devices_give_the_loss_and_gradient_of_one(train, monkeypatch):
+    flags = ['--backbone=lenet', '--epochs=1', '--summary_step=1', '--kvstore=local', '--eval_epoch_term=9']
+    assert train('one', *flags) == 0
+    monkeypatch.setattr('engine.jobs.contexts', lambda gpu_idx: [mx.cpu(0), mx.cpu(1)])
+    assert train('two', *flags) == 0
+    one, two = (curve(train.folder / name) for name in ('one', 'two'))
+    np.testing.assert_allclose([line['loss'] for line in one], [line['loss'] for line in two], rtol=2e-3)
+    first, second = (parameters(train.folder / name / 'last') for name in ('one', 'two'))
+    moved = max(np.abs(first[name] - second[name]).max() for name in first)
+    assert moved < 5e-3
+
+
+def test_accumulated_gradients_equal_their_average(train):
+    """Two equal batches accumulated move the weights as one of them does."""
+    plan_of = trainer.Trainer.plan
+    flags = ['--loss=softmax_ranking', '--train_mode=vanilla', '--sampler=random', '--backbone=lenet', '--optim=sgd',
+             '--epochs=1', '--lr_schedule=constant', '--lr=0.01', '--transform=glyphs']
+    try:
+        trainer.Trainer.plan = lambda self, epoch: plan_of(self, epoch)[:1]
+        assert train('single', *flags) == 0
+        trainer.Trainer.plan = lambda self, epoch: plan_of(self, epoch)[:1] * 2
+        assert train('double', '--caffe_iter_size=2', *flags) == 0
+    finally:
+        trainer.Trainer.plan = plan_of
+    first, second = (parameters(train.folder / name / 'last') for name in ('single', 'double'))
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-5, atol=1e-7, err_msg=name)
