@@ -1,0 +1,133 @@
+"""One pass over all float32 products of queries and gallery items, block by block, in bounded memory.
+
+For every query it counts the products above high[query] and lists those in (low[query], high[query]]. When queries and
+gallery are the same rows, the matrix is symmetric: only the upper blocks are multiplied, and each serves the queries of
+its rows and those of its columns.
+"""
+
+import numpy as np
+
+from engine.runtime import nd
+from evaluation.scores import POOL, product, take
+
+BLOCK = 2048    # rows and columns of a product
+TILE = 128      # rows of a block that one thread treats at a time; at most 255, as counts are added in bytes
+
+
+class _Buffer:
+    """An NDArray that products are written into, and what NumPy sees of it: on a CPU its memory, else a copy."""
+
+    def __init__(self, shape, ctx):
+        self.array = nd.zeros(shape, ctx=ctx)
+        self.array.wait_to_read()
+        self.view = np.from_dlpack(_Capsule(self.array)) if ctx.device_type == 'cpu' else None
+
+    def read(self):
+        if self.view is None:
+            return self.array.asnumpy()
+        self.array.wait_to_read()
+        return self.view
+
+
+class _Capsule:
+    """NumPy's protocol around the DLPack capsule of an NDArray in CPU memory."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.to_dlpack_for_read()
+
+    @staticmethod
+    def __dlpack_device__():
+        return 1, 0
+
+
+def _words(mask):
+    return mask.view(np.uint64)
+
+
+def _count_rows(mask):
+    """Trues per row of a bool mask (T, W), W a multiple of 16: eight byte counters added in one word."""
+    sums = np.add.reduce(_words(mask).reshape(-1, 128), axis=1)
+    return sums.view(np.uint8).reshape(len(mask), -1).sum(axis=1, dtype=np.int64)
+
+
+def _count_columns(mask):
+    """Trues per column of a bool mask (T <= 255, W), W a multiple of 8."""
+    return np.add.reduce(_words(mask), axis=0).view(np.uint8)
+
+
+def _listed(low_mask, high_mask, block):
+    """(row, column, value) where low_mask and not high_mask; low_mask is used up."""
+    words = _words(low_mask)
+    np.bitwise_xor(words, _words(high_mask), out=words)
+    row, column = np.divmod(np.flatnonzero(low_mask), low_mask.shape[1])
+    return row.astype(np.int32), column.astype(np.int32), block[row, column]
+
+
+def _tiles(block, rows, columns, symmetric):
+    """Counts and lists of some rows of a block. rows, columns: (low, high) thresholds of their queries."""
+    width = -(-block.shape[1] // 1024) * 1024
+    low, high = np.zeros((2, min(TILE, len(block)), width), dtype=bool)
+    row_count = np.zeros(len(block), dtype=np.int64)
+    column_count = np.zeros(block.shape[1], dtype=np.int64)
+    row_lists, column_lists = [], []
+    for start in range(0, len(block), TILE):
+        part = slice(start, start + TILE)
+        tile = block[part]
+        n, m = tile.shape
+        l, h = low[:n], high[:n]  # noqa: E741
+        np.greater(tile, rows[1][part, None], out=h[:, :m])
+        np.greater(tile, rows[0][part, None], out=l[:, :m])
+        row_count[part] = _count_rows(h)
+        i, j, value = _listed(l, h, tile)
+        row_lists.append((i + np.int32(start), j, value))
+        if symmetric:
+            np.greater(tile, columns[1], out=h[:, :m])
+            np.greater(tile, columns[0], out=l[:, :m])
+            column_count += _count_columns(h)[:m]
+            i, j, value = _listed(l, h, tile)
+            column_lists.append((j, i + np.int32(start), value))
+    return row_count, column_count, row_lists, column_lists
+
+
+def sweep(products, low, high, own, count, report):
+    """Pass over all products of a Filter.
+
+    low, high : float32 (Q,), may be changed by `report` between two blocks
+    own : int64 (Q,), position of the query itself in the gallery, -1 if it is not there; it is left out
+    count : int64 (Q,), the products above `high` are added to it
+    report : called after each block with lists of (query int32, gallery int32, product float32) arrays
+    """
+    queries, galleries = products.left.shape[0], products.right.shape[0]
+    buffers = {}
+    threads = POOL._max_workers
+    for i in range(0, queries, BLOCK):
+        rows = slice(i, min(i + BLOCK, queries))
+        left = take(products.left, rows)
+        for j in range(i if products.symmetric else 0, galleries, BLOCK):
+            columns = slice(j, min(j + BLOCK, galleries))
+            shape = rows.stop - i, columns.stop - j
+            if shape not in buffers:
+                buffers[shape] = _Buffer(shape, products.left.context)
+            product(left, take(products.right, columns), out=buffers[shape].array)
+            block = buffers[shape].read()
+            here = np.flatnonzero((own[rows] >= j) & (own[rows] < columns.stop))
+            if len(here):
+                block = block.copy()
+                block[here, own[rows][here] - j] = -np.inf
+            both = products.symmetric and j > i
+            of_columns = (low[columns], high[columns]) if both else None
+            step = -(-shape[0] // threads)
+            jobs = [POOL.submit(_tiles, block[s:s + step], (low[rows][s:s + step], high[rows][s:s + step]),
+                                of_columns, both) for s in range(0, shape[0], step)]
+            lists = []
+            for s, job in zip(range(0, shape[0], step), jobs):
+                row_count, column_count, row_lists, column_lists = job.result()
+                count[i + s:i + s + len(row_count)] += row_count
+                lists += [(q + np.int32(i + s), g + np.int32(j), value) for q, g, value in row_lists if len(q)]
+                if both:
+                    count[columns] += column_count
+                    lists += [(q + np.int32(j), g + np.int32(i + s), value) for q, g, value in column_lists if len(q)]
+            report(lists)
