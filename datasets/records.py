@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from engine.errors import UserError
 
-Data = namedtuple('Data', 'name train test protocol val notes', defaults=(None, ()))
+Data = namedtuple('Data', 'name train test protocol val notes pairs', defaults=(None, (), None))
 Data.__doc__ = """A loaded data set.
 
 name : the name it is registered under
@@ -18,6 +18,7 @@ train, test, val : Split; val is None unless --val_classes holds classes out
 protocol : 'zero-shot' (test classes are not trained on), 'query-gallery' (zero-shot with test.query),
     'classification' (the test labels are the training labels), 'mixed' (some test classes are trained on), 'pairs'
 notes : sentences about the data that the user should read
+pairs : for 'pairs': dict of arrays (P,): a and b (rows of test), same (bool), fold (0..); train may then be None
 """
 
 

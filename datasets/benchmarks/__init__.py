@@ -1,0 +1,154 @@
+"""The benchmarks by data name, and how one is loaded.
+
+One set has one name for each protocol: cub200 is zero-shot retrieval, cub200_classification is not.
+"""
+
+import functools
+import pathlib
+
+import numpy as np
+
+from datasets.benchmarks import (
+    aircraft,
+    cars,
+    cub200,
+    dogs,
+    flowers102,
+    index,
+    inshop,
+    lfw,
+    mnist,
+    nabirds,
+    sop,
+    street2shop,
+)
+from datasets.benchmarks.base import Missing, Part
+from datasets.records import Data, Split
+from engine.errors import UserError
+
+ALL = (cub200.BENCHMARK, cub200.BENCHMARK_2010, cars.CARS196, cars.STANFORD_CARS, sop.BENCHMARK, inshop.BENCHMARK,
+       street2shop.BENCHMARK, lfw.BENCHMARK, mnist.BENCHMARK, mnist.BENCHMARK_T10K, aircraft.BENCHMARK,
+       nabirds.BENCHMARK, flowers102.BENCHMARK, dogs.BENCHMARK)
+# data name -> Benchmark
+BENCHMARKS = {name: benchmark for benchmark in ALL for name in benchmark.protocols}
+# other spelling, folded -> data name
+ALIASES = {alias.lower().replace('-', '_'): name for benchmark in ALL for alias, name in benchmark.aliases.items()}
+
+
+def root_of(benchmark, data_dir):
+    """Folder of the data set: --data_dir, or data/NAME, the same for all its protocols."""
+    return pathlib.Path(data_dir or 'data/' + benchmark.name)
+
+
+def parse(benchmark, name, root):
+    """Parsed from the lists, checked for what would break training. Raises Missing or UserError."""
+    parsed = benchmark.read(pathlib.Path(root), name)
+    for half in ('train', 'test'):
+        part = getattr(parsed, half)
+        if part is None:
+            continue
+        if not len(part.class_id):
+            raise UserError('{}: the {} part has no images; is the copy in {} complete?'.format(name, half, root))
+        if part.images is None and not benchmark.repeats:
+            twice = repeated(part.paths)
+            if twice:
+                raise UserError('{}: {} is listed twice in the {} part. Fix: take the list from its source again: '
+                                '{}'.format(name, twice, half, parsed.lists[0]))
+    if parsed.train is not None and parsed.train.images is None and not benchmark.repeats:
+        both = set(parsed.train.paths) & set(parsed.test.paths)
+        if both:
+            raise UserError('{}: {} images are listed in the training and in the test part, such as {}'.format(
+                name, len(both), min(both)))
+    if benchmark.protocols[name] in ('zero-shot', 'query-gallery'):
+        both = np.intersect1d(parsed.train.class_id, parsed.test.class_id)
+        if len(both):
+            raise UserError('{}: {} classes are in the training and in the test part, such as class {}: the lists '
+                            'in {} are wrong'.format(name, len(both), both[0], root))
+    return parsed
+
+
+def repeated(paths):
+    """A path that occurs twice, or None."""
+    if len(set(paths)) == len(paths):
+        return None
+    seen = set()
+    for path in paths:
+        if path in seen:
+            return path
+        seen.add(path)
+    return None
+
+
+def count(parsed):
+    """{(part, what): number} of a Parsed, as in base.Count."""
+    found = {}
+    for half in ('train', 'test'):
+        part = getattr(parsed, half)
+        if part is None:
+            continue
+        found[half, 'images'] = len(part.class_id)
+        found[half, 'classes'] = len(np.unique(part.class_id))
+        if part.query is not None:
+            found[half, 'query'] = int(part.query.sum())
+            found[half, 'gallery'] = int((~part.query).sum())
+    if parsed.pairs is not None:
+        found['pairs', 'pairs'] = len(parsed.pairs['same'])
+        found['pairs', 'folds'] = len(np.unique(parsed.pairs['fold']))
+    return found
+
+
+def differences(benchmark, name, parsed):
+    """[(Count, number found)] where the files disagree with what is known."""
+    found = count(parsed)
+    return [(fact, found.get((fact.part, fact.what), 0)) for fact in benchmark.counts
+            if fact.name == name and found.get((fact.part, fact.what), 0) != fact.value]
+
+
+def describe(fact, number):
+    return '{} has {:,} {} where the data set has {:,} ({}: {})'.format(
+        fact.part, number, fact.what, fact.value, fact.confidence, fact.source)
+
+
+def to_split(root, part, both=None):
+    """records.Split of a Part. both: the other Part when the two share their labels."""
+    ids = np.unique(part.class_id if both is None else np.concatenate([part.class_id, both.class_id]))
+    known = part.class_names if both is None else {**both.class_names, **part.class_names}
+    reader = None if part.images is None else part.images.__getitem__
+    return Split(part.class_id, part.paths, {c: known.get(c, str(c)) for c in ids.tolist()}, str(root), ids,
+                 part.query, part.boxes, part.super_label, reader)
+
+
+def to_data(benchmark, name, root, parsed):
+    """records.Data of a Parsed."""
+    protocol = benchmark.protocols[name]
+    shared = protocol == 'classification'
+    train = None if parsed.train is None else to_split(root, parsed.train, parsed.test if shared else None)
+    test = to_split(root, parsed.test, parsed.train if shared else None)
+    notes = ['{}: {}; figures on these files are not comparable'.format(benchmark.title, describe(fact, number))
+             for fact, number in differences(benchmark, name, parsed)]
+    return Data(name, train, test, protocol, notes=tuple(parsed.notes + notes), pairs=parsed.pairs)
+
+
+def load(args, name, benchmark=None):
+    """Data of the benchmark `name` in --data_dir (or data/NAME). UserError when it is not there, or half prepared."""
+    benchmark = benchmark or BENCHMARKS[name]
+    root = root_of(benchmark, args.data_dir)
+    fix = 'Fix: python3 main.py prepare --data_name={}{}'.format(
+        name, ' --data_dir={}'.format(args.data_dir) if args.data_dir else '')
+    if index.unfinished(root, benchmark).exists():
+        raise UserError('preparing {} in {} has not come to its end. {}'.format(name, root, fix))
+    parsed = index.load(root, name)
+    if parsed is None:
+        if not root.is_dir():
+            raise UserError('{}: there is no folder {}. {}'.format(benchmark.title, root, fix))
+        try:
+            parsed = parse(benchmark, name, root)
+        except Missing as error:
+            raise UserError('{}: {}. {}'.format(benchmark.title, error, fix)) from error
+    return to_data(benchmark, name, root, parsed)
+
+
+LOADERS = {name: functools.partial(load, name=name) for name in BENCHMARKS}
+
+__all__ = ['ALIASES', 'ALL', 'BENCHMARKS', 'LOADERS', 'Missing', 'Part', 'count', 'describe', 'differences', 'load',
+           'parse', 'root_of', 'to_data', 'to_split']

@@ -1,0 +1,45 @@
+"""FGVC-Aircraft (Maji et al. 2013): 10,000 photos of 100 variants. The 20-pixel banner at the foot is left in."""
+
+import numpy as np
+
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, inner, keyed, numbers, table
+
+# data name -> lists of (train, test)
+SPLITS = {'aircraft': ('trainval', 'test'), 'aircraft_train': ('train', 'test'), 'aircraft_val': ('train', 'val')}
+
+
+def read(root, name):
+    """images_variant_PART.txt: `image variant`. aircraft trains on train + val, as the original code does."""
+    base, prefix = inner(root, 'data/images_variant_test.txt', 'fgvc-aircraft-2013b')
+    variants = [row[0] for row in table(find(base, 'variants.txt'), 1)]
+    number = {variant: i for i, variant in enumerate(variants)}
+    box_list = find(base, 'images_box.txt')
+    parts, lists = [], [box_list]
+    for half in SPLITS[name]:
+        path = find(base, 'images_variant_{}.txt'.format(half))
+        rows = table(path, 2)
+        corners = numbers(keyed(box_list, 5, [row[0] for row in rows]), box_list, np.float32)
+        corners[:, 2:] -= corners[:, :2] - 1    # 1-based inclusive corners
+        corners[:, :2] -= 1
+        class_id = numbers([number.get(row[1], 'unknown variant ' + row[1]) for row in rows], path)
+        parts.append(Part(['{}images/{}.jpg'.format(prefix, row[0]) for row in rows], class_id,
+                          dict(enumerate(variants)), boxes=corners))
+        lists.append(path)
+    return Parsed(*parts, lists=lists)
+
+
+SOURCE = 'Taha et al., Table 1 and code; list rows of softmax_triplet_loss'
+
+BENCHMARK = Benchmark(
+    title='FGVC-Aircraft',
+    protocols=dict.fromkeys(SPLITS, 'classification'),
+    aliases=dict.fromkeys(('aircrafts', 'fgvc_aircraft', 'fgvc-aircraft-2013b'), 'aircraft'),
+    read=read,
+    sources=((Archive('fgvc-aircraft-2013b.tar.gz',
+                      ('https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz',),
+                      ('md5:d4acdd33327262359767eeaa97a4f732',)),),),
+    counts=counts('aircraft', SOURCE, train={'images': 6667, 'classes': 100}, test={'images': 3333, 'classes': 100}) +
+    counts('aircraft_train', SOURCE, train={'images': 3334}, test={'images': 3333}) +
+    counts('aircraft_val', SOURCE, train={'images': 3334}, test={'images': 3333}),
+    manual='fgvc-aircraft-2013b.tar.gz.',
+)

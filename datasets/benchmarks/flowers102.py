@@ -1,0 +1,51 @@
+"""Oxford Flowers-102 (Nilsback and Zisserman 2008): 8,189 photos of 102 flowers."""
+
+import numpy as np
+
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, load_mat
+from engine.errors import UserError
+
+# data name -> keys of setid.mat for (train, test)
+SPLITS = {'flowers102': (('trnid', 'valid'), ('tstid',)), 'flowers102_train': (('trnid',), ('tstid',)),
+          'flowers102_val': (('trnid',), ('valid',))}
+
+
+def read(root, name):
+    """imagelabels.mat and setid.mat. flowers102 trains on train + val, as the original code does."""
+    find(root, 'jpg')
+    label_file, set_file = find(root, 'imagelabels.mat'), find(root, 'setid.mat')
+    labels, sets = load_mat(label_file).get('labels'), load_mat(set_file)
+    if labels is None:
+        raise UserError('{} has no variable labels'.format(label_file))
+    labels = np.atleast_1d(labels).astype(np.int64)
+    parts = []
+    for keys in SPLITS[name]:
+        lost = [key for key in keys if key not in sets]
+        if lost:
+            raise UserError('{} has no variable {}'.format(set_file, lost[0]))
+        ids = np.sort(np.concatenate([np.atleast_1d(sets[key]) for key in keys]).astype(np.int64))
+        if ids[0] < 1 or ids[-1] > len(labels):
+            raise UserError('{} names image {}, but {} has {} labels'.format(
+                set_file, ids[-1], label_file, len(labels)))
+        parts.append(Part(['jpg/image_{:05d}.jpg'.format(i) for i in ids], labels[ids - 1]))
+    return Parsed(*parts, lists=[label_file, set_file])
+
+
+PREFIX = 'https://www.robots.ox.ac.uk/~vgg/data/flowers/102/'
+SOURCE = 'Taha et al., Table 1'
+
+BENCHMARK = Benchmark(
+    title='Oxford Flowers-102',
+    protocols=dict.fromkeys(SPLITS, 'classification'),
+    aliases={'flowers': 'flowers102', '102flowers': 'flowers102', 'flowers_102': 'flowers102'},
+    read=read,
+    sources=((Archive('102flowers.tgz', (PREFIX + '102flowers.tgz',), ('md5:52808999861908f626f3c1f4e79d11fa',)),
+              Archive('imagelabels.mat', (PREFIX + 'imagelabels.mat',), ('md5:e0620be6f572b9609742df49c70aed4d',),
+                      unpack=False),
+              Archive('setid.mat', (PREFIX + 'setid.mat',), ('md5:a5357ecc9cb78c4bef273ce3793fc85c',),
+                      unpack=False)),),
+    counts=counts('flowers102', SOURCE, train={'images': 2040, 'classes': 102}, test={'images': 6149, 'classes': 102}) +
+    counts('flowers102_train', SOURCE, train={'images': 1020}, test={'images': 6149}) +
+    counts('flowers102_val', SOURCE, train={'images': 1020}, test={'images': 1020}),
+    manual='102flowers.tgz, imagelabels.mat and setid.mat.',
+)

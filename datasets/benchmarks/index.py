@@ -1,0 +1,91 @@
+"""The parsed lists of a benchmark in one file, so that a large set starts in a moment."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from datasets.benchmarks.base import Parsed, Part
+
+VERSION = 1
+ARRAYS = ('class_id', 'query', 'boxes', 'super_label')
+
+
+def folder(root):
+    """Where prepare keeps what it makes for the data set in `root`: index, state, store, half-unpacked archives."""
+    return pathlib.Path(root, '.prepared')
+
+
+def unfinished(root, benchmark):
+    """The file that stands as long as a benchmark is half unpacked."""
+    return folder(root) / 'unfinished-{}'.format(benchmark.name)
+
+
+def signature(root, lists):
+    """JSON of the list files' names, sizes and times: an index made from other lists is stale."""
+    rows = []
+    for path in lists:
+        status = os.stat(path)
+        rows.append([os.path.relpath(path, root), status.st_size, status.st_mtime_ns])
+    return json.dumps(rows)
+
+
+def pack(texts):
+    return np.frombuffer('\0'.join(texts).encode('utf-8', 'surrogateescape'), dtype=np.uint8)
+
+
+def unpack(blob):
+    return blob.tobytes().decode('utf-8', 'surrogateescape').split('\0')
+
+
+def save(root, name, parsed):
+    """Write .prepared/index-NAME.npz aside, then rename. OSError when the folder cannot be written."""
+    arrays = {'version': VERSION, 'signature': signature(root, parsed.lists), 'notes': json.dumps(parsed.notes)}
+    for half in ('train', 'test'):
+        part = getattr(parsed, half)
+        if part is None:
+            continue
+        arrays[half + '/paths'] = pack(part.paths)
+        ids = np.unique(part.class_id)
+        named = [c for c in ids.tolist() if c in part.class_names]
+        arrays[half + '/name_id'] = np.array(named, dtype=np.int64)
+        arrays[half + '/name'] = pack([str(part.class_names[c]) for c in named])
+        arrays.update({'{}/{}'.format(half, key): getattr(part, key) for key in ARRAYS
+                       if getattr(part, key) is not None})
+    arrays.update({'pairs/' + key: value for key, value in (parsed.pairs or {}).items()})
+    path = folder(root) / 'index-{}.npz'.format(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name('{}.{}.npz'.format(path.stem, os.getpid()))
+    np.savez(aside, **arrays)
+    os.replace(aside, path)
+
+
+def load(root, name):
+    """Parsed of the index of `name`, or None if there is none, or the lists have changed since."""
+    path = folder(root) / 'index-{}.npz'.format(name)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    if int(arrays.get('version', -1)) != VERSION:
+        return None
+    written = str(arrays['signature'])
+    lists = [pathlib.Path(root, row[0]) for row in json.loads(written)]
+    try:
+        if signature(root, lists) != written:
+            return None
+    except OSError:
+        return None
+    parts = {}
+    for half in ('train', 'test'):
+        if half + '/paths' not in arrays:
+            parts[half] = None
+            continue
+        ids = arrays[half + '/name_id'].tolist()
+        parts[half] = Part(unpack(arrays[half + '/paths']),
+                           class_names=dict(zip(ids, unpack(arrays[half + '/name']))) if ids else {},
+                           **{key: arrays.get('{}/{}'.format(half, key)) for key in ARRAYS})
+    pairs = {key[len('pairs/'):]: value for key, value in arrays.items() if key.startswith('pairs/')}
+    return Parsed(parts['train'], parts['test'], pairs or None, lists, json.loads(str(arrays['notes'])))

@@ -1,0 +1,118 @@
+"""MNIST (LeCun et al. 1998): 28 x 28 digits, from the four idx files (gzipped or plain) or from an npz."""
+
+import gzip
+import math
+
+import numpy as np
+
+from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find
+from engine.errors import UserError
+
+HELD_ASIDE = 5000    # the original sets the first 5,000 training digits aside as a validation part that nothing reads
+
+
+def read_idx(path, dimensions):
+    """uint8 array of an idx file; UserError when it is cut off or of another kind."""
+    opener = gzip.open if path.suffix == '.gz' else open
+    try:
+        with opener(path, 'rb') as file:
+            data = file.read()
+    except (OSError, EOFError) as error:
+        raise UserError('{} is damaged: {}. Fix: remove it and prepare again'.format(path, error)) from error
+    head = 4 + 4 * dimensions
+    if len(data) < head or data[:4] != bytes([0, 0, 8, dimensions]):
+        raise UserError('{} is not an idx file of uint8 with {} dimensions'.format(path, dimensions))
+    shape = tuple(int(n) for n in np.frombuffer(data, '>i4', dimensions, 4))
+    if len(data) - head != math.prod(shape):
+        raise UserError('{} is cut off: its header promises {:,} bytes, {:,} are there'.format(
+            path, math.prod(shape), len(data) - head))
+    return np.frombuffer(data, np.uint8, -1, head).reshape(shape)
+
+
+def read_half(root, half):
+    names = ('{}-images-idx3-ubyte', '{}-images.idx3-ubyte'), ('{}-labels-idx1-ubyte', '{}-labels.idx1-ubyte')
+    paths = [find(root, *[stem.format(half) + end for stem in stems for end in ('.gz', '')]) for stems in names]
+    images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
+    if len(images) != len(labels):
+        raise UserError('{} has {} images, {} has {} labels'.format(paths[0], len(images), paths[1], len(labels)))
+    return images, labels
+
+
+def read_npz(path, images, labels):
+    """(images, labels) of an npz, or None when it has other keys."""
+    try:
+        with np.load(path) as arrays:
+            if images not in arrays or labels not in arrays:
+                return None
+            digits, classes = arrays[images], arrays[labels]
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError('{} is damaged: {}'.format(path, error)) from error
+    if digits.dtype != np.uint8 or digits.ndim != 3 or len(digits) != len(classes):
+        raise UserError('{}: {} must be uint8 (N, 28, 28) beside N {}, found {} {} and {}'.format(
+            path, images, labels, digits.dtype, digits.shape, classes.shape))
+    return digits, classes
+
+
+def part(images, labels, rows=slice(None)):
+    images, labels = images[rows], np.asarray(labels[rows], dtype=np.int64)
+    return Part([''] * len(labels), labels, {digit: str(digit) for digit in range(10)}, images=images)
+
+
+def read(root, name):
+    """mnist: 55,000 / 10,000 (the first 5,000 training digits are left out, as in the original).
+
+    mnist_t10k: the 10,000 test digits alone (mnist_t10k.npz or the t10k files); every fifth digit tests, the others
+    train. It is a split of our own for places that have no training files, comparable with nothing published.
+    """
+    if name == 'mnist_t10k':
+        found = read_npz(root / 'mnist_t10k.npz', 'images', 'labels') if (root / 'mnist_t10k.npz').exists() else None
+        images, labels = found or read_half(root, 't10k')
+        tests = np.arange(len(labels)) % 5 == 4
+        return Parsed(part(images, labels, ~tests), part(images, labels, tests), notes=[
+            'mnist_t10k is the MNIST test set cut in two: not comparable with published figures'])
+    if (root / 'mnist.npz').exists():
+        train = read_npz(root / 'mnist.npz', 'x_train', 'y_train')
+        test = read_npz(root / 'mnist.npz', 'x_test', 'y_test')
+        if train is None or test is None:
+            raise UserError('{}: the keys must be x_train, y_train, x_test, y_test'.format(root / 'mnist.npz'))
+    else:
+        try:
+            train, test = read_half(root, 'train'), read_half(root, 't10k')
+        except Missing as error:
+            if (root / 'mnist_t10k.npz').exists():
+                raise Missing('{}; it has the test digits alone: use --data_name=mnist_t10k'.format(error)) from error
+            raise
+    held = HELD_ASIDE if len(train[1]) > 2 * HELD_ASIDE else 0
+    return Parsed(part(*train, rows=slice(held, None)), part(*test))
+
+
+def idx(name, md5):
+    return Archive(name, ('https://ossci-datasets.s3.amazonaws.com/mnist/' + name,
+                          'http://yann.lecun.com/exdb/mnist/' + name), ('md5:' + md5,), unpack=False)
+
+
+TEST = (idx('t10k-images-idx3-ubyte.gz', '9fb629c4189551a2d022fa330f9573f3'),
+        idx('t10k-labels-idx1-ubyte.gz', 'ec29112dd5afa0611ce80d1b7f02629c'))
+
+BENCHMARK = Benchmark(
+    title='MNIST',
+    protocols={'mnist': 'classification'},
+    read=read,
+    sources=((idx('train-images-idx3-ubyte.gz', 'f68b3c2dcbeaaa9fbdd348bbdeb94873'),
+              idx('train-labels-idx1-ubyte.gz', 'd53e105ee54ea40749a09fcbcd1e9432')) + TEST,
+             (Archive('mnist.npz', unpack=False),)),
+    counts=counts('mnist', 'Heated-Up Softmax code: 60,000 less the 5,000 set aside', 'recalled',
+                  train={'images': 55000}) +
+    counts('mnist', 'Heated-Up Softmax paper', train={'classes': 10}, test={'images': 10000, 'classes': 10}),
+    manual='The four idx files, gzipped or plain, or mnist.npz with x_train, y_train, x_test, y_test.',
+)
+
+BENCHMARK_T10K = Benchmark(
+    title='MNIST test digits',
+    protocols={'mnist_t10k': 'classification'},
+    read=read,
+    sources=(TEST, (Archive('mnist_t10k.npz', unpack=False),)),
+    counts=counts('mnist_t10k', 'size of the MNIST test set', train={'images': 8000, 'classes': 10},
+                  test={'images': 2000, 'classes': 10}),
+    manual='t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz, or mnist_t10k.npz with images and labels.',
+)

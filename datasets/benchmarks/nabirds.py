@@ -1,0 +1,32 @@
+"""NABirds (Van Horn et al. 2015): 48,562 photos of 555 visual categories of North American birds."""
+
+import numpy as np
+
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, inner, keyed, numbers, table
+
+
+def read(root, name):
+    """images.txt, image_class_labels.txt, train_test_split.txt (1: train), bounding_boxes.txt, keyed by image id."""
+    base, prefix = inner(root, 'images.txt', 'nabirds')
+    lists = [find(base, file) for file in ('images.txt', 'image_class_labels.txt', 'train_test_split.txt',
+                                           'bounding_boxes.txt', 'classes.txt')]
+    rows = table(lists[0], 2)
+    ids = [row[0] for row in rows]
+    whole = Part([prefix + 'images/' + row[1] for row in rows],
+                 numbers([row[0] for row in keyed(lists[1], 2, ids)], lists[1]),
+                 {int(number): title for number, title in table(lists[4], 2)},
+                 boxes=numbers(keyed(lists[3], 5, ids), lists[3], np.float32))
+    train = numbers([row[0] for row in keyed(lists[2], 2, ids)], lists[2]) == 1
+    return Parsed(whole.take(train), whole.take(~train), lists=lists)
+
+
+BENCHMARK = Benchmark(
+    title='NABirds',
+    protocols={'nabirds': 'classification'},
+    aliases={'birds': 'nabirds', 'na_birds': 'nabirds'},
+    read=read,
+    sources=((Archive('nabirds.tar.gz', (), ('md5:df21a9e4db349a14e2b08adfd45873bd',)),),),
+    counts=counts('nabirds', 'Taha et al., Table 1', train={'images': 23929}, test={'images': 24633}) +
+    counts('nabirds', 'Taha et al., code (Table 1 says 550)', train={'classes': 555}, test={'classes': 555}),
+    manual='Open https://dl.allaboutbirds.org/nabirds, accept the terms and fetch nabirds.tar.gz.',
+)

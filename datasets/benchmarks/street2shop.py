@@ -1,0 +1,92 @@
+"""Street2Shop, "Where to Buy It" (Kiapour et al. 2015): street photos as queries, shop photos as gallery.
+
+The authors publish addresses, not pictures; many are dead. Listed photos without a file are dropped and counted.
+Layout (recalled, not seen): meta/json/{train_pairs,test_pairs,retrieval}_CATEGORY.json, lists of
+{"photo": id, "product": id, "bbox": {"left", "top", "width", "height"}}; photos.txt, lines `id,url`.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+
+from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, load_json
+from engine.errors import UserError
+
+CATEGORIES = ('bags', 'belts', 'dresses', 'eyewear', 'footwear', 'hats', 'leggings', 'outerwear', 'pants', 'skirts',
+              'tops')
+
+
+def photo_files(root):
+    """(photo id -> path relative to root, folders): every file images/**/ID.ext whose name is a number."""
+    folder = find(root, 'images', 'photos')
+    place, folders = {}, []
+    for top, _, files in os.walk(folder):
+        folders.append(pathlib.Path(top))
+        relative = os.path.relpath(top, root)
+        for name in files:
+            stem = name.split('.')[0]
+            if stem.isdigit():
+                place[int(stem)] = '{}/{}'.format(relative, name)
+    if not place:
+        raise Missing('{} holds no photo named by its number, such as 000000001.jpg'.format(folder))
+    return place, folders
+
+
+def records(path):
+    rows = load_json(path)
+    if not isinstance(rows, list) or any('photo' not in row or 'product' not in row for row in rows):
+        raise UserError('{}: every entry must have "photo" and "product"'.format(path))
+    return rows
+
+
+def read(root, name):
+    """street2shop: all categories together; street2shop_dresses: one category, as the paper reports.
+
+    The gallery is every shop photo, so it holds products that are trained on; no query does.
+    """
+    meta = find(root, 'meta/json', 'json', 'meta', '.')
+    chosen = CATEGORIES if name == 'street2shop' else (name[len('street2shop_'):],)
+    place, lists = photo_files(root)
+    columns = {'train': [], 'test': []}
+    lost, listed = 0, 0
+    for number, category in enumerate(chosen):
+        paths = [find(meta, '{}_{}.json'.format(kind, category)) for kind in ('train_pairs', 'test_pairs', 'retrieval')]
+        lists += paths
+        train, test, shop = (records(path) for path in paths)
+        products = {row['product'] for row in train}
+        tables = (('train', train, False), ('train', [row for row in shop if row['product'] in products], False),
+                  ('test', test, True), ('test', shop, False))
+        for part, rows, query in tables:
+            for row in rows:
+                listed += 1
+                path = place.get(int(row['photo']))
+                if path is None:
+                    lost += 1
+                    continue
+                box = row.get('bbox') or {}
+                columns[part].append((path, int(row['product']), query, number,
+                                      [box.get(key, -1) for key in ('left', 'top', 'width', 'height')]))
+    parts = [columns_to_part(columns[part], part == 'test') for part in ('train', 'test')]
+    return Parsed(*parts, lists=lists, notes=['{:,} of {:,} listed photos have no file'.format(lost, listed)])
+
+
+def columns_to_part(rows, with_query):
+    boxes = np.array([row[4] for row in rows], dtype=np.float32).reshape(-1, 4)
+    return Part([row[0] for row in rows], np.array([row[1] for row in rows], dtype=np.int64),
+                query=np.array([row[2] for row in rows], dtype=bool) if with_query else None, boxes=boxes,
+                super_label=np.array([row[3] for row in rows], dtype=np.int64))
+
+
+BENCHMARK = Benchmark(
+    title='Street2Shop',
+    protocols=dict.fromkeys(('street2shop',) + tuple('street2shop_' + one for one in CATEGORIES), 'mixed'),
+    aliases={'WhereToBuyIt': 'street2shop', 'where_to_buy_it': 'street2shop', 'street_to_shop': 'street2shop'},
+    read=read,
+    sources=((Archive('meta.zip'),),),
+    counts=counts('street2shop', 'abstract of the paper (before links died)', 'recalled',
+                  test={'query': 20357, 'gallery': 404683}),
+    manual='Open http://www.tamaraberg.com/street2shop/, fetch meta.zip and photos.txt (lines `id,url`), and '
+           'download the photos to {root}/images/ID.jpg, where ID is the number in photos.txt. Sub-folders are fine.',
+    repeats=True,
+)

@@ -1,0 +1,231 @@
+"""The uint8 store: every image decoded and shrunk once, then read from memory-mapped bytes.
+
+Layout of a store folder: pixels.u8 (all images one after the other, RGB, rows first), shapes.npy (int32 (N, 2) height
+and width), keys.npy (the images it holds), about.json. Several processes share one copy through the page cache.
+
+Exactness. A transform whose first step is a fixed resize (margin, margin_simple, ranking_batch, heated_up,
+local_sampling, npair) gets a store made by that very step: its pictures equal the JPEG path bit for bit. The others
+(embedding_expansion, ranking_img, none) resize from the original by a varying amount; from the store they start from a
+smaller photo, so their pictures differ slightly (docs/datasets.md has the size of it).
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from datasets.fetch import explain, writable
+from datasets.records import cut, read_image
+from datasets.retrieval import default_workers
+from datasets.transforms import TRANSFORMS, resize_pil, scaled, short_side
+from engine.errors import UserError, pick_name
+from engine.flags import bounded
+
+VERSION = 1
+BLOCK = 512    # images between two points from which an interrupted build goes on
+
+
+def add_args(group):
+    """Flags of the store."""
+    group.add_argument('--cache', choices=('jpeg', 'store'), default='jpeg',
+                       help='jpeg: decode the files each time; store: decode once into a memory-mapped uint8 store '
+                            '(SOP: 24 GB as 256 squares) and read that, many times faster')
+    group.add_argument('--store_shape', choices=('auto', 'square', 'short'), default='auto',
+                       help='square: N x N, aspect not kept; short: short side N, aspect kept; auto: as --transform '
+                            'begins')
+    group.add_argument('--store_size', type=bounded(int, 0, 4096), default=0, metavar='N',
+                       help='pixels of the stored side; 0: as --transform and --image_size ask, at least 256')
+    group.add_argument('--store_dir', default='', metavar='DIR',
+                       help='where stores are kept; empty: .prepared/ in the folder of the data set')
+
+
+Form = namedtuple('Form', 'shape filter size')
+Form.__doc__ = """What a store keeps: shape 'square' or 'short', filter of the resize, side in pixels."""
+
+# The first step of the transforms that begin with a fixed resize: shape, filter, the crop that goes with 256 pixels.
+FIRST_STEP = {
+    'margin': ('square', 'linear', 224), 'margin_simple': ('square', 'linear', 224),
+    'ranking_batch': ('square', 'linear', 224), 'heated_up': ('square', 'lanczos', 224),
+    'heated_up_center': ('square', 'lanczos', 224), 'local_sampling': ('square', 'antialias', 224),
+    'npair': ('short', 'antialias', 227)}
+
+
+def form_of(args):
+    """Form for the flags --transform, --image_size, --store_shape and --store_size."""
+    name = pick_name('--transform', args.transform, TRANSFORMS)
+    if name in FIRST_STEP:
+        shape, kind, crop = FIRST_STEP[name]
+        size = scaled(args.image_size, crop)
+    elif name == 'ranking_img':
+        shape, kind, size = 'short', 'area', 512
+    else:
+        shape, kind, size = 'square', 'linear', max(256, round(1.125 * args.image_size))
+    if args.store_shape not in ('auto', shape):
+        shape, kind = args.store_shape, 'linear' if args.store_shape == 'square' else 'area'
+    return Form(shape, kind, args.store_size or size)
+
+
+def shrink(image, form):
+    """uint8 (h, w, 3) as the store keeps it, from uint8 (H, W, 3). The short form never enlarges."""
+    height, width = image.shape[:2]
+    if form.shape == 'short':
+        if min(height, width) <= form.size:
+            return image
+        goal = short_side(image, form.size)
+    else:
+        goal = (form.size, form.size)
+    if goal == (width, height):
+        return image
+    if form.filter in ('linear', 'area'):
+        return cv2.resize(image, goal, interpolation=cv2.INTER_LINEAR if form.filter == 'linear' else cv2.INTER_AREA)
+    method = Image.Resampling.LANCZOS if form.filter == 'lanczos' else Image.Resampling.BILINEAR
+    return resize_pil(image, *goal, method)
+
+
+class Store:
+    """An opened store. `read(row) -> uint8 (h, w, 3)`, a read-only view of the mapped bytes."""
+
+    def __init__(self, folder):
+        folder = pathlib.Path(folder)
+        self.shapes = np.load(folder / 'shapes.npy')
+        sizes = self.shapes.astype(np.int64).prod(axis=1) * 3
+        self.ends = np.cumsum(sizes)
+        self.keys = np.load(folder / 'keys.npy')
+        self.pixels = np.memmap(folder / 'pixels.u8', dtype=np.uint8, mode='r')
+        if len(self.pixels) != self.ends[-1] or len(self.keys) != len(self.ends):
+            raise UserError('the store {} is damaged. Fix: remove this folder; it is built again'.format(folder))
+
+    def __len__(self):
+        return len(self.ends)
+
+    def read(self, row):
+        """Image `row` as a read-only view."""
+        height, width = self.shapes[row].tolist()
+        end = int(self.ends[row])
+        return np.ndarray((height, width, 3), np.uint8, self.pixels, end - height * width * 3)
+
+
+def image_keys(split):
+    """Bytes (N,), one key for each image: its path, and its box if it is cut to it. Equal for every split of a set."""
+    if split.crop_box:
+        texts = ['{} {}'.format(path, np.round(box, 3).tolist()) for path, box in zip(split.paths, split.boxes)]
+    else:
+        texts = split.paths
+    return np.array([hashlib.blake2b(text.encode('utf-8', 'surrogateescape'), digest_size=12).digest()
+                     for text in texts], dtype='V12')
+
+
+def attach(data, args, say=print):
+    """Data whose splits read from the store, which is built or completed first. Splits without files stay as they are.
+
+    One store serves every protocol of the data set, and any --val_classes.
+    """
+    splits = [split for split in (data.train, data.val, data.test) if split is not None and split.reader is None]
+    if not splits:
+        return data
+    keys = np.concatenate([image_keys(split) for split in splits])
+    where = [(split, row) for split in splits for row in range(len(split))]
+    _, first = np.unique(keys, return_index=True)
+    first = np.sort(first)
+    order = np.argsort(keys[first])
+    wanted = keys[first]
+    root = splits[0].root if os.path.isdir(splits[0].root or '') else ''
+    parent = pathlib.Path(args.store_dir or os.path.join(root or '.', '.prepared'))
+    form = form_of(args)
+    key = hashlib.sha256(repr((VERSION, form)).encode() + wanted[order].tobytes()).hexdigest()
+    if not writable(parent if parent.exists() else parent.parent):
+        raise UserError('--cache=store: nothing may be written in {}. Fix: give another folder with '
+                        '--store_dir'.format(parent))
+    folder = parent / 'store-{}{}-{}-{}'.format(form.shape, form.size, form.filter, key[:12])
+    if not (folder / 'about.json').exists():
+        def read(k):
+            split, row = where[first[k]]
+            image = read_image(split.path(row))
+            return cut(image, split.boxes[row]) if split.crop_box else image
+        build(folder, read, wanted, form, getattr(args, 'num_workers', None) or default_workers(), say)
+    store = Store(folder)
+    by_key = np.argsort(store.keys)
+    sorted_keys = store.keys[by_key]
+    for split in splits:
+        split.rows = by_key[np.searchsorted(sorted_keys, image_keys(split))]
+        split.reader, split.crop_box = store.read, False
+    return data
+
+
+def build(folder, read, keys, form, threads, say=print):
+    """Write a store of the images read(0) .. read(len(keys) - 1) to `folder`.
+
+    It grows in folder.part, block by block; an interrupted build goes on after the last whole block. A second process
+    that wants the same store waits for the first.
+    """
+    part = pathlib.Path('{}.part'.format(folder))
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with open('{}.lock'.format(folder), 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return
+            part.mkdir(exist_ok=True)
+            start = resume(part)
+            say('building the store {} ({:,} images{})'.format(
+                folder, len(keys), ', going on after {:,}'.format(start) if start else ''))
+            fill(part, read, start, len(keys), form, threads)
+            shapes = np.fromfile(part / 'shapes.i32', dtype=np.int32).reshape(-1, 2)
+            np.save(part / 'shapes.npy', shapes)
+            np.save(part / 'keys.npy', keys)
+            os.remove(part / 'shapes.i32')
+            (part / 'about.json').write_text(json.dumps({
+                'version': VERSION, 'images': len(keys), **form._asdict()}), encoding='utf-8')
+            os.replace(part, folder)
+        with contextlib.suppress(OSError):
+            os.remove('{}.lock'.format(folder))
+    except OSError as error:
+        raise explain(error, part) from error
+
+
+def resume(part):
+    """Images that an earlier, interrupted build has written whole; cuts off what it wrote of the next block."""
+    pixels, shapes = part / 'pixels.u8', part / 'shapes.i32'
+    if not pixels.exists() or not shapes.exists():
+        shutil.rmtree(part)
+        part.mkdir()
+        return 0
+    rows = np.fromfile(shapes, dtype=np.int32)
+    rows = rows[:len(rows) // 2 * 2].reshape(-1, 2)
+    ends = np.cumsum(rows.astype(np.int64).prod(axis=1) * 3)
+    count = int(np.searchsorted(ends, os.path.getsize(pixels), side='right'))
+    os.truncate(pixels, int(ends[count - 1]) if count else 0)
+    os.truncate(shapes, count * 8)
+    return count
+
+
+def fill(part, read, start, stop, form, threads):
+    """Append images start..stop-1, in order, decoded by threads."""
+    def work(k):
+        return np.ascontiguousarray(shrink(read(k), form))
+    cv2.setNumThreads(0)
+    with open(part / 'pixels.u8', 'ab') as pixels, open(part / 'shapes.i32', 'ab') as shapes, \
+            ThreadPoolExecutor(threads) as pool, \
+            tqdm(total=stop, initial=start, desc='store', unit='image', leave=False,
+                 disable=not sys.stderr.isatty()) as shown:
+        for first in range(start, stop, BLOCK):
+            rows = []
+            for image in pool.map(work, range(first, min(first + BLOCK, stop))):
+                pixels.write(image.data)
+                rows.append(image.shape[:2])
+                shown.update()
+            pixels.flush()
+            os.fsync(pixels.fileno())
+            shapes.write(np.array(rows, dtype=np.int32).tobytes())
+            shapes.flush()
