@@ -83,12 +83,6 @@ class EmbeddingNet(gluon.HybridBlock):
         maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
         return heads.pool(nd, maps[-1])
 
-    def pooled(self, image):
-        """Globally averaged last map of the trunk, (n, F): the network without its head."""
-        ctx = image.context
-        x = self.normalise(nd, image, self.offset.data(ctx), self.scale.data(ctx))
-        return heads.pool(nd, self.trunk(x)[-1])
-
     def apply_lr_mult(self, args):
         """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and, if pretrained, --conv_lr_mult."""
         for name, param in self.trunk.collect_params().items():

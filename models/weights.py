@@ -124,3 +124,4 @@ def fill(net, backbone, arrays, file):
 def restore(net, arrays, file):
     """Set every parameter of `net` from a file of EmbeddingNet.save."""
     _put(net._collect_params_with_prefix(), arrays, file, 'its own description')
+    net.pretrained = bool((unpack(arrays) or {}).get('pretrained'))

@@ -51,7 +51,8 @@ def test_map_ends_before_pooling_and_the_pooled_feature_is_its_mean():
     for ours, theirs in zip(pooled.collect_params().values(), net.collect_params().values()):
         ours.set_data(theirs.data())
     x = pictures(2, 96)
-    feature = net(x).feature
+    feature = net(x).feature.copy()
+    np.testing.assert_allclose(net.pooled(x).asnumpy(), feature.mean(axis=(2, 3)).asnumpy(), rtol=1e-4, atol=1e-6)
     assert feature.shape == (2, 256, 3, 3)
     np.testing.assert_allclose(pooled(x).feature.asnumpy(), feature.mean(axis=(2, 3)).asnumpy(), rtol=1e-4, atol=1e-6)
 
@@ -230,6 +231,7 @@ def test_save_and_load_give_the_same_network(tmp_path, criterion):
     net.save(tmp_path / 'net.params')
     again = models.load(tmp_path / 'net.params')
     assert again.describe() == net.describe() and again.mean == (0.3,) * 3
+    assert again.pretrained is False
     for ours, theirs in zip(again(x), net(x)):
         assert (ours is None and theirs is None) or (ours.asnumpy() == theirs.asnumpy()).all()
 
@@ -321,6 +323,7 @@ def test_lr_multipliers_reach_trunk_conv_and_head(zoo_file):
     assert {p.lr_mult for p in net.trunk.collect_params().values()} == {0.5}      # random start: no slow convolutions
     assert {p.lr_mult for p in net.head.collect_params().values()} == {10}
     args.pretrained = str(file)
+    net = models.build(args, wish())
     net.apply_lr_mult(args)
     mults = {name: p.lr_mult for name, p in net.trunk.collect_params().items()}
     assert {m for name, m in mults.items() if 'conv' in name} == {0.005}
