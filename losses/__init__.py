@@ -6,9 +6,9 @@ from losses.contrastive import Contrastive
 from losses.hdc import HDC
 from losses.heated_softmax import HeatedSoftmax
 from losses.hphn_triplet import HPHNTriplet
-from losses.softmax_ranking import SoftmaxRanking
 from losses.margin import Margin
 from losses.npair import NPair
+from losses.softmax_ranking import SoftmaxRanking
 from losses.sst import SST
 from losses.triplet import TripletBatchHard, TripletLocal, TripletSemiHard
 

@@ -58,3 +58,34 @@ def logsumexp(F, x, axis, keepdims=False):
     top = F.BlockGrad(F.max(x, axis=axis, keepdims=True))
     total = F.log(F.sum(F.exp(F.broadcast_sub(x, top)), axis=axis, keepdims=True)) + top
     return total if keepdims else F.squeeze(total, axis=axis)
+
+
+def off_diagonal(F, label):
+    """1 everywhere but on the diagonal: (n, n) for label (n,)."""
+    index = F.contrib.arange_like(F.cast(label, 'float32'), axis=0)  # (n,)
+    return F.broadcast_not_equal(F.expand_dims(index, 1), F.expand_dims(index, 0))
+
+
+def tied_max(F, x, axis):
+    """Maximum along an axis whose gradient is shared equally by the elements that attain it.
+
+    MXNet's own max passes the whole gradient to each of them; TensorFlow's reduce_max does it as here.
+    """
+    x0 = F.BlockGrad(x)
+    top = F.max(x0, axis=axis, keepdims=True)
+    hit = F.broadcast_equal(x0, top)
+    share = F.broadcast_div(hit, F.sum(hit, axis=axis, keepdims=True))
+    return F.sum(F.where(hit, x * share, F.zeros_like(x)), axis=axis)
+
+
+def tied_min(F, x, axis):
+    """Minimum along an axis whose gradient is shared equally by the elements that attain it."""
+    return -tied_max(F, -x, axis)
+
+
+def log1p_sum_exp(F, x, mask, axis=1):
+    """log(1 + sum of exp(x) over mask = 1) along an axis, stable; without any element 0."""
+    x = F.where(mask, x, -1e9 * F.ones_like(x))
+    top = F.relu(F.BlockGrad(F.max(x, axis=axis, keepdims=True)))
+    total = F.exp(-top) + F.sum(F.exp(F.broadcast_sub(x, top)), axis=axis, keepdims=True)
+    return F.squeeze(F.log(total) + top, axis=axis)

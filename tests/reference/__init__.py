@@ -42,14 +42,17 @@ class Case:
         return key in self.arrays
 
     def close(self, key, value, rtol=1e-5, atol=1e-5):
-        """Compare values, losses and logits. Skips a key that the file does not hold; NaN equals NaN."""
+        """Compare values, losses and logits; atol is a number or an array, element by element.
+
+        Skips a key that the file does not hold. NaN equals NaN.
+        """
         if key not in self.arrays:
             return
         self.compared.add(key)
         recorded, value = np.asarray(self.arrays[key], np.float64), np.asarray(_numpy(value), np.float64)
         if recorded.size != value.size:
             raise Difference('{}: shape {} recorded, {} computed'.format(key, recorded.shape, value.shape))
-        recorded, value = recorded.reshape(-1), value.reshape(-1)
+        recorded, value, atol = recorded.reshape(-1), value.reshape(-1), np.reshape(atol, -1)
         wrong = ~np.isclose(value, recorded, rtol=rtol, atol=atol, equal_nan=True)
         if wrong.any():
             worst = int(np.flatnonzero(wrong)[np.argmax(np.nan_to_num(np.abs(value - recorded)[wrong], nan=np.inf))])
@@ -67,6 +70,14 @@ class Case:
     def equal(self, key, value):
         """Compare metrics, labels and indices: exact up to 1e-12."""
         self.close(key, value, rtol=1e-12, atol=1e-12)
+
+
+def variable(array):
+    """A float32 NDArray that collects a gradient."""
+    from engine.runtime import nd
+    x = nd.array(array, dtype='float32')
+    x.attach_grad()
+    return x
 
 
 def _numpy(value):

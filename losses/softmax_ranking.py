@@ -1,0 +1,212 @@
+"""Two heads: softmax classification regularised by a ranking loss on the embedding."""
+
+from engine.errors import UserError, pick_name
+from engine.flags import bounded
+from engine.runtime import autograd, gluon, mx, nd
+from losses import functional
+from losses.base import Criterion
+
+FAR = 1e12    # stands for "no such pair" in a minimum
+
+
+def pairwise_distances(F, x, label, squared=True, rows=None):
+    """|x_i - x_j|^2 or |x_i - x_j| of rows of x (n, D): (n, n), clamped at 0, exactly 0 on the diagonal.
+
+    The gradient of the root is 0 where the distance is 0.
+    """
+    D = F.relu(functional.squared_distances(F, x, rows=rows)) * functional.off_diagonal(F, label)
+    if squared:
+        return D
+    apart = D > 0
+    return F.sqrt(F.where(apart, D, F.ones_like(D))) * apart
+
+
+def batch_hard(F, x, label, margin, rows=None):
+    r"""Hardest positive against hardest negative of each anchor: (n,).
+
+    .. math:: L_a = [\, m + \max_{p: y_p = y_a} |x_a - x_p|^2 - \min_{n: y_n \ne y_a} |x_a - x_n|^2 \,]_+
+
+    margin : m; 'soft': log(1 + exp(d_ap - d_an)); 'none': d_ap - d_an. A lone anchor has d_ap = 0; an anchor without a
+    negative has loss 0. Tied elements share the gradient.
+    Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), equation 5; Taha et al., equation 4.
+    """
+    # ORIGINAL: squared distances; both papers write the distance itself.
+    D = pairwise_distances(F, x, label, rows=rows)
+    same = functional.same_label(F, label)
+    d_ap = functional.tied_max(F, D * same, axis=1)
+    d_an = functional.tied_min(F, F.where(same, FAR * F.ones_like(D), D), axis=1)
+    has_negative = F.min(same, axis=1) < 1
+    difference = F.where(has_negative, d_ap - d_an, F.zeros_like(d_ap))
+    if margin == 'none':
+        return difference
+    loss = functional.softplus(F, difference) if margin == 'soft' else F.relu(difference + margin)
+    # DIFFERS: the original's soft margin subtracts an infinite d_an where there is no negative; the value is this 0.
+    return loss * has_negative
+
+
+def semi_hard(F, x, label, margin, rows=None):
+    r"""Mean over the ordered positive pairs (a, p), of the batch, with the semi-hard negative of each: (1,).
+
+    .. math:: L = \frac{1}{|P|} \sum_{(a, p) \in P} [\, m + d_{ap} - d_{an} \,]_+
+
+    with squared distances; d_an is the smallest distance to a negative above d_ap, else the largest to a negative.
+    A batch of one class compares with 0. Tied elements share the gradient.
+    Source: Schroff et al., FaceNet (CVPR 2015), section 3.2; Taha et al., equation 3.
+    """
+    D = pairwise_distances(F, x, label, rows=rows)
+    same = functional.same_label(F, label)
+    other = 1 - same
+    positive = same * functional.off_diagonal(F, label)
+    d_ap, d_an = F.expand_dims(D, 2), F.expand_dims(D, 1)  # (n, n, 1) anchor, positive; (n, 1, n) anchor, negative
+    farther = F.broadcast_mul(F.broadcast_greater(d_an, d_ap), F.expand_dims(other, 1))  # (n, n, n)
+    candidates = F.broadcast_mul(d_an, F.ones_like(farther))
+    outside = functional.tied_min(F, F.where(farther, candidates, FAR * F.ones_like(farther)), axis=2)  # (n, n)
+    # ORIGINAL: without any negative the masked maximum falls back to the row's minimum, the 0 on the diagonal.
+    inside = functional.tied_max(F, F.where(other, D, -F.ones_like(D)), axis=1)
+    inside = F.broadcast_mul(F.expand_dims(F.relu(inside), 1), F.ones_like(D))
+    d_an = F.where(F.max(farther, axis=2), outside, inside)
+    # DIFFERS: a batch without a positive pair gives 0; the original divides 0 by 0.
+    return F.sum(F.relu(margin + D - d_an) * positive) / F.maximum(F.sum(positive), 1)
+
+
+def center(F, x, label, centers):
+    r"""Half the sum over the batch of the squared distances to the centers of the classes: (1,).
+
+    .. math:: L_C = \frac{1}{2} \sum_i |x_i - c_{y_i}|^2
+
+    Source: Wen et al., A Discriminative Feature Learning Approach (ECCV 2016), equation 2.
+    """
+    # ORIGINAL: a sum over the batch, so the weight of the term grows with the batch size.
+    return 0.5 * F.sum(F.square(x - F.take(F.BlockGrad(centers), label)))
+
+
+def moved_centers(centers, x, label, alpha):
+    """The centers (C, D) after the samples x (n, D): c_j - alpha sum_{i: y_i = j} (c_j - x_i) / (1 + count of j).
+
+    Source: Wen et al., equation 4.
+    """
+    belongs = nd.one_hot(label, centers.shape[0])  # (n, C)
+    count = nd.sum(belongs, axis=0).expand_dims(1)  # (C, 1)
+    total = nd.dot(belongs, x, transpose_a=True)  # (C, D)
+    return centers - alpha * (count * centers - total) / (1 + count)
+
+
+def margin_value(text):
+    """Type of --margin: a number, 'soft' or 'none'."""
+    return text if text in ('soft', 'none') else bounded(float, 0)(text)
+
+
+MODES = {'vanilla': 'vanilla', 'semi_hard': 'semi_hard', 'hard': 'hard', 'center': 'center', 'cntr': 'center'}
+
+
+class SoftmaxRanking(Criterion):
+    r"""Cross-entropy of a classifier plus a ranking loss of the embedding.
+
+    .. math:: L = -\frac{1}{n} \sum_i \log \mathrm{softmax}(W^\top f_i + b)_{y_i} + \lambda L_R(x)
+
+    f (n, F) is the pooled feature, x (n, D) the embedding: the whole feature map, flattened, through a Dense layer, to
+    length 1 (head `two_head`). L_R by train_mode: none (vanilla); the mean of `batch_hard` (hard); `semi_hard`;
+    `center`, whose weight is center_lambda.
+
+    Inputs: embedding (n, D), feature (n, F), label (n,). Output (1,); step size 1. Own parameters: the classifier
+    (num_classes, F), trained by the network's optimizer, and for center the centers (num_classes, D), which have no
+    gradient and move after each step.
+    Source: Taha et al., Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
+    equations 1 to 4.
+
+    # DIFFERS: the centers move. The original's never did, because its script compares a string with an Enum.
+
+    Parameters
+    ----------
+    num_classes, embed_dim : C, D
+    train_mode : vanilla, semi_hard, hard, center
+    triplet_loss_lambda : lambda of semi_hard and hard
+    margin : number, or for hard 'soft' or 'none'
+    center_lambda, center_alpha : weight of the center loss, step of the centers
+    """
+
+    sampler = 'pk'
+    samplers = ('pk', 'pk_ee', 'random')
+    head = 'two_head'
+    feature = 'pooled'
+    defaults = {'lr': 0.01, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 32, 'num_instances': 4,
+                'train_iters': 40000, 'lr_schedule': 'poly', 'end_learning_rate': 0.0, 'image_size': 224,
+                'embed_dim': 256, 'backbone': 'resnet50_v2', 'transform': 'ranking_batch'}
+
+    def __init__(self, num_classes, embed_dim=256, train_mode='vanilla', triplet_loss_lambda=1.0, margin=0.2,
+                 center_lambda=0.003, center_alpha=0.5, **kwargs):
+        super().__init__(**kwargs)
+        self.train_mode = MODES[pick_name('--train_mode', train_mode, MODES)]
+        if self.train_mode == 'semi_hard' and isinstance(margin, str):
+            raise UserError('--margin={} does not fit --train_mode=semi_hard. Fix: a number such as 0.2, or '
+                            '--train_mode=hard'.format(margin))
+        self.triplet_loss_lambda, self.margin = triplet_loss_lambda, margin
+        self.center_lambda, self.center_alpha = center_lambda, center_alpha
+        self.seen = []
+        if self.train_mode == 'vanilla':
+            # Softmax alone pays for no second head; its unused embedding is a projection of the pooled feature.
+            self.head = 'l2'
+        with self.name_scope():
+            self.classifier = gluon.nn.Dense(num_classes, weight_initializer=mx.init.Xavier(
+                'gaussian', factor_type='in', magnitude=2), prefix='classifier_')
+            if self.train_mode == 'center':
+                # ORIGINAL: normal(0, 1), far outside the unit sphere of the embeddings.
+                self.centers = self.params.get('centers', shape=(num_classes, embed_dim), grad_req='null',
+                                               init=mx.init.Normal(1.0))
+
+    @staticmethod
+    def add_args(group):
+        group.add_argument('--train_mode', default='vanilla', metavar='MODE',
+                           help='vanilla (softmax alone), semi_hard, hard or center (cntr). The paper\'s best: hard')
+        group.add_argument('--triplet_loss_lambda', type=bounded(float, 0), default=1.0, metavar='L',
+                           help='weight of the semi_hard and hard terms')
+        group.add_argument('--margin', type=margin_value, default=0.2, metavar='M',
+                           help='a number, soft, or none (hard only; none has no lower bound)')
+        group.add_argument('--center_lambda', type=bounded(float, 0), default=0.003, metavar='L',
+                           help='weight of the center loss')
+        group.add_argument('--center_alpha', type=bounded(float, 0, 1), default=0.5, metavar='A',
+                           help='step of the centers')
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        return cls(num_classes, args.embed_dim, args.train_mode, args.triplet_loss_lambda, args.margin,
+                   args.center_lambda, args.center_alpha)
+
+    @staticmethod
+    def notes(args):
+        vanilla = MODES.get(str(args.train_mode).lower().replace('-', '_')) == 'vanilla'
+        if vanilla and args.sampler != 'random':
+            return ['the paper\'s softmax baseline shuffles single images: --sampler=random']
+        if not vanilla and args.sampler == 'random':
+            return ['--sampler=random leaves few positive pairs to --train_mode={}; the paper draws {} images of each '
+                    'class: --sampler=pk'.format(args.train_mode, 4)]
+        return []
+
+    def inputs(self, out, batch):
+        if self.train_mode == 'vanilla':
+            return out.feature, batch.label
+        if self.train_mode == 'center' and autograd.is_training():
+            self.seen.append((out.embedding.detach().copy(), batch.label))
+        return out.feature, batch.label, out.embedding
+
+    def hybrid_forward(self, F, feature, label, embedding=None, centers=None):
+        log_p = F.log_softmax(self.classifier(feature), axis=1)
+        loss = -F.mean(F.pick(log_p, label, axis=1))
+        if self.train_mode == 'hard':
+            return loss + self.triplet_loss_lambda * F.mean(batch_hard(F, embedding, label, self.margin, self.rows))
+        if self.train_mode == 'semi_hard':
+            return loss + self.triplet_loss_lambda * semi_hard(F, embedding, label, self.margin, self.rows)
+        if self.train_mode == 'center':
+            return loss + self.center_lambda * center(F, embedding, label, centers)
+        return loss
+
+    def after_step(self):
+        """Move the centers by the batches since the last step."""
+        for embedding, label in self.seen:
+            before = self.centers.data(embedding.context)
+            self.centers.set_data(moved_centers(before, embedding, label, self.center_alpha))
+        self.seen = []
+
+    def logits(self, out):
+        """Scores of the classes, (n, C)."""
+        return self.classifier(out.feature)
