@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets import folder, glyphs
+from datasets import benchmarks, folder, glyphs, store
 from datasets.records import Data
 from datasets.transforms import TRANSFORMS
 from engine.errors import UserError, pick_name
@@ -12,11 +12,12 @@ from engine.flags import boolean, bounded
 DATASETS = {
     'folder': folder.load,
     'glyphs': glyphs.load,
+    **benchmarks.LOADERS,
 }
 # Other spellings, in lower case with '_' -> name.
-ALIASES = {}
+ALIASES = dict(benchmarks.ALIASES)
 # Functions(group) that declare the flags of one data set alone.
-FLAGS = [folder.add_args, glyphs.add_args]
+FLAGS = [folder.add_args, glyphs.add_args, store.add_args]
 # name -> {flag: value}: defaults for this data set; name -> {loss: {flag: value}}: what a loss needs on top of it.
 PRESETS = {'glyphs': glyphs.PRESET}
 LOSS_PRESETS = {'glyphs': glyphs.LOSS_PRESET}
@@ -77,14 +78,21 @@ def load(args):
         train, val = hold_out(data.train, args.val_classes)
         data = data._replace(train=train, val=val)
     if args.crop_box:
-        for split in (data.train, data.test, data.val):
-            if split is None:
-                continue
-            if split.boxes is None:
-                raise UserError('--crop_box needs bounding boxes, and --data_name={} has none. Fix: leave the flag '
-                                'out'.format(name))
-            split.crop_box = True
+        cut_to_boxes(data)
+    if args.cache == 'store':
+        data = store.attach(data, args)
     return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))
+
+
+def cut_to_boxes(data):
+    """Let every image of a Data be cut to its bounding box when it is read."""
+    for split in (data.train, data.test, data.val):
+        if split is None:
+            continue
+        if split.boxes is None:
+            raise UserError('--crop_box needs bounding boxes, and --data_name={} has none. Fix: leave the flag '
+                            'out'.format(data.name))
+        split.crop_box = True
 
 
 def hold_out(train, amount):
@@ -109,5 +117,5 @@ def lone_classes(data):
             yield '{} {} classes have a single image: {}'.format(count, title, what)
 
 
-__all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'PRESETS', 'add_args', 'default_name', 'hold_out',
-           'load', 'preset', 'resolve']
+__all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'PRESETS', 'add_args', 'cut_to_boxes',
+           'default_name', 'hold_out', 'load', 'preset', 'resolve']
