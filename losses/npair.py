@@ -65,8 +65,12 @@ class NPair(Criterion):
         pairs = F.reshape(embedding, shape=(-4, 2, -1, 0))                        # (2, N, D)
         anchor = F.reshape(F.slice_axis(pairs, axis=0, begin=0, end=1), shape=(-3, 0))
         positive = F.reshape(F.slice_axis(pairs, axis=0, begin=1, end=2), shape=(-3, 0))
-        log_p = F.log_softmax(self.similarities(F, anchor, positive, target), axis=1)
-        return self.l2_reg * self.mean_norm(F, embedding) - F.mean(F.pick(log_p, target, axis=1))
+        similarity = self.similarities(F, anchor, positive, target)               # (N, N)
+        # The paper's form: near a solution it has a gradient where 1 - softmax rounds to 0.
+        others = similarity - 1e30 * positive_of(F, target)
+        to_others = functional.logsumexp(F, others, axis=1)
+        loss = F.mean(functional.softplus(F, to_others - F.pick(similarity, target, axis=1)))
+        return loss + self.l2_reg * self.mean_norm(F, embedding)
 
     def mean_norm(self, F, embedding):
         """Mean length of the rows, with gradient 0 at a zero row: (1,)."""
@@ -81,5 +85,10 @@ class NPair(Criterion):
         around_anchor = F.concat(anchor, *expansion.between(F, anchor, positive, n, self.ee_l2norm), dim=0)
         around_positive = F.concat(positive, *expansion.between(F, positive, anchor, n, self.ee_l2norm), dim=0)
         hardest = expansion.most_similar(F, functional.inner_products(F, around_anchor, around_positive), n + 1)
-        own = functional.same_label(F, target, F.contrib.arange_like(target, axis=0))
+        own = positive_of(F, target)
         return own * plain + (1 - own) * hardest
+
+
+def positive_of(F, target):
+    """1 where column j is the positive of row i, else 0: target (N,) -> (N, N)."""
+    return functional.same_label(F, target, F.contrib.arange_like(target, axis=0))

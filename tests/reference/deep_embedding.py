@@ -4,9 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from datasets.records import Split
+from datasets.transforms import get_transform
 from engine.optimizers import settings
 from engine.runtime import autograd, gluon, nd
 from engine.schedule import multifactor_epoch
+from evaluation import metrics
 from losses import Batch, Out, mining
 from losses.margin import Margin
 from losses.npair import NPair
@@ -106,7 +109,10 @@ def npair(case):
     target = case['in_target'].astype('float32')
     loss, grad = through_equation(criterion, x, target)
     case.close('out_loss', loss)
-    case.close_gradient('grad_embeddings', grad)
+    # the recorded gradient is made of 1 - softmax in float32, steps of 6e-8; the last tolerance says what they can do
+    steps = 2.0 ** -23 * np.sqrt((x * x).sum(axis=1)).max() / half
+    largest = np.abs(case['grad_embeddings']).max()
+    case.close_gradient('grad_embeddings', grad, atol=max(1e-5, steps / largest))
     if (target == np.arange(half)).all():
         case.close('out_loss', through_batch(criterion, x, np.tile(np.arange(half), 2))[0])
 
@@ -117,5 +123,34 @@ def get_lr(case):
     case.equal('out_lr', [lr(epoch) for epoch in case['in_epoch']])
 
 
+def recall(case):
+    """Recall@K of both scripts."""
+    ks = case.params['k']
+    found = metrics.recall_at_k(case['in_embeddings'], case['in_labels'], ks)
+    for key in ('out_recall_train_mx_margin', 'out_recall_train_mx_ebay_margin', 'out_recall'):
+        case.equal(key, [found[k] for k in ks])
+
+
+def nmi(case):
+    """NMI of recorded clusters; the original's scikit-learn took the geometric mean."""
+    for average in ('arithmetic', 'geometric'):
+        case.equal('out_nmi_' + average, metrics.nmi(case['in_labels'], case['in_cluster_labels'], average))
+
+
+def transform_cub_test(case):
+    """Cut to the box, resize, normalise, centre crop: ours gives bytes, the network normalises."""
+    p = case.params
+    split = Split([0], boxes=None if p['box'] is None else [p['box']],
+                  reader=lambda row: case['in_image_hwc'].astype(np.uint8))
+    split.crop_box = p['box'] is not None
+    image = get_transform('margin', False, p['crop'])(split.read(0), np.random.RandomState(0))
+    scaled = ((image / 255.0 - p['mean']) / p['std']).transpose(2, 0, 1)[None]
+    case.equal('out_shape', scaled.shape)
+    case.close('out_mean', scaled.mean(), atol=ROUNDED)
+    case.close('out_image_subsampled', scaled[:, :, ::p['subsample'], ::p['subsample']], atol=ROUNDED)
+
+
+ROUNDED = 0.5 / 255 / 0.224     # the original's picture is float; half a grey level, after the normalisation
 FAMILIES = {'margin': margin, 'margin_net': margin_net, 'margin_train_steps': margin_train_steps, 'npair': npair,
-            'get_lr': get_lr}
+            'get_lr': get_lr, 'recall': recall, 'torch_recall': recall, 'nmi': nmi,
+            'transform_cub_test': transform_cub_test}

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from engine.runtime import nd
+from engine.runtime import autograd, nd
+from evaluation import metrics
 from losses import class_statistics
 from losses.heated_softmax import HeatedSoftmax, unit
-from tests.reference.backward import prepare, through_batch
+from models.heads import Bottleneck, pool
+from tests.reference.backward import prepare, through_batch, variable
 
 
 def softmax(case):
@@ -50,4 +52,62 @@ def schedule(case):
     case.close('out_alpha_per_epoch', written, rtol=1e-6, atol=0)
 
 
-FAMILIES = {'softmax': softmax, 'schedule': schedule}
+def bottleneck(case):
+    """Last layer of the network: output, gradients, moving averages."""
+    p, weights = case.params, case['in_weights'].T
+    layer = Bottleneck(len(weights), bn=p['use_bn'])
+    layer.initialize()
+    features = variable(case['in_features'])
+    image = p['layout'] == 'NHWC'
+    layer(nd.zeros((1, weights.shape[1])))
+    layer.dense.weight.set_data(nd.array(weights))
+    if p['use_bn']:
+        layer.norm.running_mean.set_data(nd.array(case['in_moving_mean']))
+        layer.norm.running_var.set_data(nd.array(case['in_moving_variance']))
+    with autograd.record(train_mode=p['is_training']):
+        x = layer(pool(nd, nd.transpose(features, (0, 3, 1, 2))) if image else features)
+        value = (x * nd.array(case['in_cotangent'])).sum()
+    value.backward(train_mode=p['is_training'])
+    case.close('out_embedding', x)
+    case.close_gradient('grad_features', features.grad)
+    case.close_gradient('grad_weights', layer.dense.weight.grad().T)
+    if 'out_moving_mean' in case:
+        case.close('out_moving_mean', layer.norm.running_mean.data())
+        # the original moves the average by the unbiased variance, n / (n - 1) times ours (see models.heads.Bottleneck)
+        decay, n, before = p['bn_decay'], len(x), case['in_moving_variance']
+        moved = layer.norm.running_var.data().asnumpy() - decay * before
+        case.close('out_moving_variance', decay * before + moved * n / (n - 1))
+
+
+def metrics_of(case):
+    """Retrieval, clustering and the statistics of class_statistics, of raw and of normed embeddings."""
+    x, labels, weights = case['in_embeddings'], case['in_labels'], case['in_weights'].T
+    unit_x = class_statistics.unit_rows(x)
+    case.close('out_norm_embeddings', unit_x, rtol=1e-6, atol=1e-7)
+    ks = case.params['K_list']
+    for suffix, vectors in (('', x), ('_normed', unit_x)):
+        recall = metrics.recall_at_k(vectors, labels, [1, *ks])
+        case.equal('out_recall' + suffix, recall[1])
+        case.equal('out_recall_K' + suffix, [recall[k] for k in ks])
+        for average in ('arithmetic', 'geometric'):
+            case.equal('out_nmi_{}{}'.format(average, suffix),
+                       metrics.nmi(labels, case['in_cluster_labels' + suffix], average))
+    ks = case.params['K_list_fashion']
+    recall = metrics.recall_at_k(x, labels, [1, *ks], query=case['in_query_index'],
+                                 gallery=case['in_gallery_index'])
+    case.equal('out_recall_fashion', recall[1])
+    case.equal('out_recall_K_fashion', [recall[k] for k in ks])
+    mean = class_statistics.category_mean(x, labels, case.params['num_category'])
+    length = class_statistics.norms(x)
+    case.close('out_category_mean', mean, rtol=1e-6, atol=1e-7)
+    case.equal('out_feature_norm_mean_var', [length.mean(), length.var()])
+    case.equal('out_norm_list', length)
+    case.equal('out_cos_list', class_statistics.own_cosines(x, labels, weights))
+    case.equal('out_all_acc', class_statistics.accuracy(unit_x @ class_statistics.unit_rows(weights).T, labels))
+    # the original's class means are float32 here
+    case.close('out_mean_weight_diff', class_statistics.mean_weight_difference(mean, weights), rtol=1e-7, atol=0)
+
+
+FAMILIES = {'softmax': softmax, 'schedule': schedule, 'bottleneck': bottleneck, 'metrics': metrics_of}
+NOTES = {'bottleneck': 'moving variance is the biased one, recorded times (n - 1) / n'}
+OWNS = {'metrics': lambda case: 'K_list' in case.params}

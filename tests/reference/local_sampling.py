@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.schedule import Average, EarlyStopping, Plateau
+from evaluation import metrics
 from losses import mining
 from losses.contrastive import Contrastive
 from losses.sst import SST
@@ -16,7 +17,18 @@ def sst(case):
     case.equal('out_triplets', triplets)
     loss, grad = through_batch(prepare(SST()), case['in_embeddings'], case['in_labels'], triplets)
     case.close('out_loss', loss)
-    case.close_gradient('grad_embeddings', grad)
+    largest = np.abs(case['grad_embeddings']).max()
+    case.close_gradient('grad_embeddings', grad, atol=max(1e-5, rounding(case['in_embeddings'], triplets) / largest))
+
+
+def rounding(x, triplets):
+    """What rounding did to the recorded gradient: the original differentiates p + log(exp(-p) + exp(-n)), whose part
+    1 - exp(-p - log(...)) is a multiple of the float32 step at p. Its errors add up at random over the triplets that
+    a sample is part of, each times the difference of two samples."""
+    distance = mining.squared_distances(x)
+    step = 2.0 ** -24 * distance[triplets[0], triplets[1]].max()
+    part = np.bincount(triplets.ravel()).max()
+    return step * np.sqrt(part) / triplets.shape[1] * np.sqrt(distance.max())
 
 
 def triplet(case):
@@ -53,5 +65,22 @@ def training_helpers(case):
     case.equal('out_running_average', [average.add(*pair) for pair in zip(losses, np.asarray(case['in_weights']))])
 
 
-FAMILIES = {'sst': sst, 'triplet': triplet, 'contrastive': contrastive, 'training_helpers': training_helpers}
-OWNS = {}
+def metrics_of(case):
+    """Recall and NMI."""
+    ks = case.params['topk']
+    recall = metrics.recall_at_k(case['in_features'], case['in_labels'], ks)
+    case.equal('out_recall', [recall[k] for k in ks])
+    nmi_labels(case)
+    case.equal('out_nmi', metrics.nmi(case['in_labels'], case['in_cluster_labels'], case.params['average_method']))
+
+
+def nmi_labels(case):
+    """NMI of two labelings with every kind of mean, degenerate ones included."""
+    for average in ('arithmetic', 'geometric', 'min', 'max'):
+        case.equal('out_nmi_' + average, metrics.nmi(case['in_labels'], case['in_cluster_labels'], average))
+
+
+FAMILIES = {'sst': sst, 'triplet': triplet, 'contrastive': contrastive, 'training_helpers': training_helpers,
+            'metrics': metrics_of, 'nmi_labels': nmi_labels}
+NOTES = {'sst': 'gradient up to the rounding of the recorded formula'}
+OWNS = {'metrics': lambda case: 'topk' in case.params}
