@@ -6,7 +6,9 @@ from losses.contrastive import Contrastive
 from losses.hdc import HDC
 from losses.heated_softmax import HeatedSoftmax
 from losses.hphn_triplet import HPHNTriplet
+from losses.lifted import LiftedStructure
 from losses.margin import Margin
+from losses.multi_similarity import MultiSimilarity
 from losses.npair import NPair
 from losses.softmax_ranking import SoftmaxRanking
 from losses.sst import SST
@@ -20,6 +22,8 @@ LOSSES = {
     'heated_softmax': HeatedSoftmax,
     'hphn_triplet': HPHNTriplet,
     'softmax_ranking': SoftmaxRanking,
+    'lifted_structure': LiftedStructure,
+    'multi_similarity': MultiSimilarity,
     'margin': Margin,
     'npair': NPair,
     'sst': SST,

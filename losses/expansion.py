@@ -69,11 +69,14 @@ def expanded_rows(rows, n):
 
 
 def nearest(F, distance, groups):
-    """Smallest distance between the points of sample i and those of sample j: (groups B, groups B) -> (B, B)."""
+    """Smallest distance between the points of sample i and those of sample j: (groups B, groups B) -> (B, B).
+
+    Equal points of neighbours attain it together; they share the gradient, so it is that of the equation.
+    """
     if groups == 1:
         return distance
     blocks = F.reshape(distance, shape=(-4, groups, -1, -4, groups, -1))  # (groups, B, groups, B)
-    return F.min(blocks, axis=(0, 2))
+    return functional.tied_min(F, blocks, axis=(0, 2))
 
 
 def most_similar(F, similarity, groups):

@@ -19,7 +19,7 @@ class HPHNTriplet(Criterion):
     the same) each occurrence receives the full gradient: the normal case under expansion.
 
     A batch of one class has no negative: the row maximum stands in for it.
-    Source: Ko and Gu, CVPR 2020, equations 4, 9 and 10; hard mining after Hermans et al. 2017.
+    Source: Ko and Gu, Embedding Expansion, CVPR 2020, section 3; hard mining after Hermans et al. 2017.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def batch_hard(F, x, label, margin, rows=None):
 
     margin : m; 'soft': log(1 + exp(d_ap - d_an)); 'none': d_ap - d_an. A lone anchor has d_ap = 0; an anchor without a
     negative has loss 0. Tied elements share the gradient.
-    Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), equation 5; Taha et al., equation 4.
+    Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), equation 5.
     """
     # ORIGINAL: squared distances; both papers write the distance itself.
     D = pairwise_distances(F, x, label, rows=rows)
@@ -51,7 +51,7 @@ def semi_hard(F, x, label, margin, rows=None):
 
     with squared distances; d_an is the smallest distance to a negative above d_ap, else the largest to a negative.
     A batch of one class compares with 0. Tied elements share the gradient.
-    Source: Schroff et al., FaceNet (CVPR 2015), section 3.2; Taha et al., equation 3.
+    Source: Schroff et al., FaceNet (CVPR 2015), section 3.2.
     """
     D = pairwise_distances(F, x, label, rows=rows)
     same = functional.same_label(F, label)
@@ -112,7 +112,7 @@ class SoftmaxRanking(Criterion):
     (num_classes, F), trained by the network's optimizer, and for center the centers (num_classes, D), which have no
     gradient and move after each step.
     Source: Taha et al., Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
-    equations 1 to 4.
+    section 3.
 
     # DIFFERS: the centers move. The original's never did, because its script compares a string with an Enum.
 

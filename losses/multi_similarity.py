@@ -1,0 +1,78 @@
+"""Multi-similarity loss with pair mining, and Embedding Expansion."""
+
+from engine.flags import bounded
+from losses import expansion, functional
+from losses.base import Criterion
+
+
+class MultiSimilarity(Criterion):
+    r"""Soft weighting of the positive and negative pairs that mining keeps.
+
+    .. math::
+        L = \frac{1}{m} \sum_i \Bigl\{
+            \frac{1}{\alpha} \log\bigl[1 + \sum_{k \in P_i} e^{-\alpha (S_{ik} - \lambda)}\bigr]
+            + \frac{1}{\beta} \log\bigl[1 + \sum_{k \in N_i} e^{\beta (S_{ik} - \lambda)}\bigr] \Bigr\}
+
+    S is the inner product of rows of length 1. Mining keeps the negatives more similar than the least similar positive
+    less epsilon, and the positives less similar than the most similar negative plus epsilon:
+
+    .. math::
+        N_i: S_{ij} > \min_{y_k = y_i} S_{ik} - \epsilon, \qquad P_i: S_{ij} < \max_{y_k \ne y_i} S_{ik} + \epsilon
+
+    With expansion S_ik of a negative pair is the largest inner product between the points (original and synthetic) of
+    i and those of k, in mining as in the loss.
+
+    Inputs: embedding (m, D), label (m,). Output (1,), a mean over the batch; step size 1. An anchor without a positive
+    or without a negative has no part.
+    Source: Wang et al., Multi-Similarity Loss with General Pair Weighting, CVPR 2019, section 4;
+    expansion: Ko and Gu, CVPR 2020, section 3.
+
+    Parameters
+    ----------
+    alpha, beta, sigma : alpha, beta and the threshold lambda. The defaults 2, 50 and 1 are those of the
+        multi-similarity paper. Embedding Expansion's command line declares the three (10, 1.2, 0.5) and reads none.
+    epsilon : mining margin; inf keeps every pair
+    n_inner_pts, ee_l2norm : see losses.expansion
+    """
+
+    sampler = 'pk'
+    samplers = ('pk', 'pk_ee')
+    defaults = {'lr': 1e-5, 'wd': 5e-4, 'optim': 'adam', 'batch_size': 80, 'num_instances': 5, 'image_size': 224,
+                'embed_dim': 512, 'backbone': 'inception_bn', 'lr_schedule': 'constant',
+                'transform': 'embedding_expansion'}
+
+    def __init__(self, alpha=2.0, beta=50.0, sigma=1.0, epsilon=0.1, n_inner_pts=0, ee_l2norm=True, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha, self.beta, self.sigma, self.epsilon = alpha, beta, sigma, epsilon
+        self.n_inner_pts, self.ee_l2norm = n_inner_pts, ee_l2norm
+
+    @staticmethod
+    def add_args(group):
+        group.add_argument('--alpha', type=bounded(float, 1e-6), default=2.0, help='scale of positives')
+        group.add_argument('--beta', type=bounded(float, 1e-6), default=50.0, help='scale of negatives')
+        group.add_argument('--sigma', type=float, default=1.0, help='threshold lambda of the similarities')
+        group.add_argument('--epsilon', type=bounded(float, 0), default=0.1, help='margin of pair mining; inf keeps all')
+        expansion.add_args(group)
+
+    @classmethod
+    def from_args(cls, args, num_classes):
+        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        return cls(args.alpha, args.beta, args.sigma, args.epsilon, args.n_inner_pts, args.ee_l2norm)
+
+    def inputs(self, out, batch):
+        expansion.check_batch(self.n_inner_pts, batch.label.shape[0])
+        return out.embedding, batch.label
+
+    def hybrid_forward(self, F, embedding, label):
+        S, hardest = expansion.pair_similarities(F, embedding, self.n_inner_pts, self.ee_l2norm, self.rows)  # (m, m)
+        same = functional.same_label(F, label)
+        negative = 1 - same
+        positive = same * functional.off_diagonal(F, label)
+        none = 1e9 * F.ones_like(S)
+        least = F.min(F.where(positive, S, none), axis=1, keepdims=True)  # no positive: no negative is kept
+        most = F.max(F.where(negative, hardest, -none), axis=1, keepdims=True)
+        kept_positive = positive * F.broadcast_lesser(S, most + min(self.epsilon, 1e8))
+        kept_negative = negative * F.broadcast_greater(hardest, least - min(self.epsilon, 1e8))
+        pull = functional.log1p_sum_exp(F, -self.alpha * (S - self.sigma), kept_positive) / self.alpha
+        push = functional.log1p_sum_exp(F, self.beta * (hardest - self.sigma), kept_negative) / self.beta
+        return F.mean(pull + push)
