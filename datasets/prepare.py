@@ -1,5 +1,6 @@
 """`main.py prepare`: from a benchmark's address to verified files that training reads."""
 
+import argparse
 import contextlib
 import errno
 import fcntl
@@ -86,6 +87,16 @@ def run(args, benchmark=None, say=print):
     say('{} is ready in {}. Train: python3 main.py --data_name={} {}'.format(
         benchmark.title, root, name, '--data_dir={} ...'.format(args.data_dir) if args.data_dir else '...'))
     return 0
+
+
+def ensure(args, say=print):
+    """What --prepare of a training command does: prepare the benchmark that args names, if it names one."""
+    name = ALIASES.get(str(args.data_name).lower().replace('-', '_'), args.data_name)
+    if name not in BENCHMARKS:
+        return
+    parser = argparse.ArgumentParser()
+    add_args(parser)
+    run(parser.parse_args(['--data_name=' + name, '--data_dir=' + args.data_dir]), say=say)
 
 
 @contextlib.contextmanager

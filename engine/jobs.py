@@ -15,7 +15,7 @@ from engine.errors import UserError
 from engine.run import Run, commit, environment
 from engine.runtime import mx
 from engine.trainer import Interrupted, Trainer
-from evaluation import baselines, pictures, protocols, report as reports
+from evaluation import baselines, classify, pictures, protocols, report as reports
 from evaluation.embed import embed as embed_split, save_embeddings
 from losses import get_loss
 
@@ -48,6 +48,7 @@ class Job:
         self.criterion.initialize(ctx=self.ctx[0])
         self.train_transform = get_transform(args.transform, True, args.image_size)
         self.test_transform = get_transform(args.transform, False, args.image_size)
+        self.confusion = None
         self.first_pass()
         if source is not None:
             checkpoint.restore(source, self.net, self.criterion, [], self.ctx)
@@ -66,18 +67,29 @@ class Job:
                            self.args.num_workers, progress=progress)
 
     def scores(self, split, extended=False, progress=False):
-        """(result of the retrieval protocol, embeddings) of a split."""
-        embeddings = self.embed(split, progress)
-        args = self.args
+        """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings)."""
+        args, accuracy = self.args, {}
+        if self.classifies:
+            embeddings, predictions = classify.predict(self, split)
+            accuracy, self.confusion = classify.scores(split.labels, predictions, split.num_classes)
+        else:
+            embeddings = self.embed(split, progress)
         result = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
                                      clustering=args.clustering if extended or args.nmi else None, seed=args.seed,
                                      extended=extended, ctx=self.ctx[0])
-        return result, embeddings
+        return dict(result, **accuracy), embeddings
+
+    @property
+    def classifies(self):
+        """Whether the test classes are the trained ones and the criterion has a classifier for them."""
+        return self.data.protocol == 'classification' and self.criterion.classifies
 
 
 def train(args):
     """The default command. Returns the exit status."""
     source = checkpoint.locate(args.resume) if args.resume else None
+    if args.prepare:
+        preparation.ensure(args)
     job = Job(args)
     run = Run(args, resume=bool(source))
     run.write_json('environment.json', environment(mx))
@@ -117,6 +129,10 @@ def train(args):
     run.close()
     last, best = result['recall'], result['best_recall']
     first = next(iter(last))
+    if 'accuracy' in result['selection']['last']:
+        print('accuracy last {:.4f} macro {:.4f} best {:.4f}'.format(
+            *(result['selection'][which][key] for which, key in
+              (('last', 'accuracy'), ('last', 'macro_accuracy'), ('best_on_test', 'accuracy')))))
     print('R@{} last {:.4f} best {:.4f} -> {}'.format(first, last[first], best[first], run.folder))
     return 0
 

@@ -50,6 +50,8 @@ def add_args(group):
                        help='how gradients of several devices are summed')
     group.add_argument('--seed', type=bounded(int, 0, 2 ** 31 - 1), default=0, help='of weights, batches, augmentation')
     group.add_argument('--save_dir', default='', help='the run folder; empty: runs/DATA-LOSS-TIME')
+    group.add_argument('--prepare', type=boolean, nargs='?', const=True, default=False,
+                       help='download and verify the benchmark first if it is not there')
     group.add_argument('--figures', type=boolean, nargs='?', const=True, default=True,
                        help='draw curves, retrieval panel and t-SNE at the end')
     group.add_argument('--test_batch_size', type=bounded(int, 1), default=100, help='images in a batch of evaluation')

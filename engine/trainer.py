@@ -47,6 +47,11 @@ class Signals:
             signal.signal(number, handler)
 
 
+def figure(result):
+    """The number that decides which epoch is better: the accuracy where there is one, else the first Recall@K."""
+    return result.get('accuracy', next(iter(result['recall'].values())))
+
+
 class Trainer:
     """Trains a network with a criterion.
 
@@ -270,7 +275,10 @@ class Trainer:
         if last or stop or (epoch + 1 - args.start_epoch) % args.eval_epoch_term == 0:
             improved, scores = self.score(epoch)
             line.update(scores)
-            text += '  ' + '  '.join('R@{} {:.4f}'.format(k, v) for k, v in scores['recall'].items())
+            text += ''.join('  {} {:.4f}'.format(key, scores[key]) for key in ('accuracy',) if key in scores)
+            held = 'val_recall' if 'val_recall' in scores else 'recall'
+            text += '  ' + '  '.join('{}R@{} {:.4f}'.format('held-out ' if held == 'val_recall' else '', k, v)
+                                     for k, v in scores[held].items())
         print(text, flush=True)
         self.run.log('epoch', **line)
         self.save('last')
@@ -295,8 +303,11 @@ class Trainer:
                 board.add_scalar('{}/R{}'.format(prefix, k), value, state['iteration'])
                 board.add_scalar('{}_epoch/R{}'.format(prefix, k), value, epoch)
             state['last'][part] = dict(result[part], epoch=epoch)
+            for name in ('accuracy', 'macro_accuracy'):
+                if name in result[part]:
+                    board.add_scalar('{}/{}'.format(prefix, name), result[part][name], state['iteration'])
             best = state['best'].get(part)
-            if best is None or recall[first] > best['recall'][first]:
+            if best is None or figure(result[part]) > figure(best):
                 state['best'][part] = dict(result[part], epoch=epoch)
                 if part == 'val':
                     state['best']['test_at_val'] = dict(result['test'], epoch=epoch)
@@ -304,7 +315,7 @@ class Trainer:
                 improved = improved or part == 'val' or 'val' not in result
             board.add_scalar('{}/R{}/best'.format(prefix, first), state['best'][part]['recall'][first],
                              state['iteration'])
-        line = {'recall': result['test']['recall']}
+        line = {key: result['test'][key] for key in ('recall', 'accuracy', 'macro_accuracy') if key in result['test']}
         if 'val' in result:
             line['val_recall'] = result['val']['recall']
         return improved, line

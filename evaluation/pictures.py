@@ -74,4 +74,6 @@ def of_embeddings(job, folder, embeddings):
                         seed=seed)
     plots.tsne_thumbnails(points, read, str(folder / 'tsne_thumbnails'), labels=split.labels)
     plots.similarity_histogram(embeddings, split.labels, str(folder / 'similarity_histogram'), seed=seed)
+    if job.confusion is not None:
+        plots.confusion_matrix(job.confusion, split.names, str(folder / 'confusion_matrix'))
 

@@ -101,3 +101,8 @@ class Criterion(gluon.HybridBlock):
     def logits(self, out):
         """Scores (n, C) of the criterion's own classifier, on which accuracy is measured, or None without one."""
         return None
+
+    @property
+    def classifies(self):
+        """Whether this criterion has a classifier, that is defines `logits`."""
+        return type(self).logits is not Criterion.logits

@@ -1,0 +1,24 @@
+"""Classification by the criterion's own classifier: what the Ranking Regularizer and MNIST runs are judged by."""
+
+import numpy as np
+
+from datasets.retrieval import Loader, sequential
+from engine.runtime import nd
+from evaluation import metrics
+
+
+def predict(job, split):
+    """(embeddings (N, D), predicted class int64 (N,)) of a split; the classes are those of the training set."""
+    embeddings, classes = [], []
+    for batch in Loader(split, job.test_transform, job.args.num_workers, job.args.on_bad_image)(
+            sequential(len(split), job.args.test_batch_size)):
+        out = job.net(nd.array(batch.image, ctx=job.ctx[0], dtype='uint8'))
+        embeddings.append(out.embedding.asnumpy())
+        classes.append(job.criterion.logits(out).asnumpy().argmax(axis=1))
+    return np.concatenate(embeddings), np.concatenate(classes)
+
+
+def scores(labels, predictions, num_classes):
+    """({'accuracy': .., 'macro_accuracy': ..}, confusion matrix int64 (C, C))."""
+    confusion = metrics.confusion_matrix(labels, predictions, num_classes)
+    return {'accuracy': metrics.accuracy(confusion), 'macro_accuracy': metrics.macro_accuracy(confusion)}, confusion
