@@ -3,15 +3,23 @@
 from engine.errors import pick
 from engine.flags import bounded
 from samplers.base import Plan, Sampler
+from samplers.blocks import Blocks
+from samplers.local import Local
+from samplers.pairs import Pairs
 from samplers.pk import PK
 from samplers.pk_ee import PKEE
 from samplers.random import Random, Sequential
+from samplers.ranking import Ranking
 
 SAMPLERS = {
     'random': Random,
     'sequential': Sequential,
     'pk': PK,
     'pk_ee': PKEE,
+    'pairs': Pairs,
+    'blocks': Blocks,
+    'ranking': Ranking,
+    'local': Local,
 }
 
 
