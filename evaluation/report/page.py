@@ -1,0 +1,136 @@
+"""The report as one HTML file without anything outside it: styles and pictures are inside."""
+
+import base64
+import html
+import io
+import pathlib
+import tempfile
+
+from PIL import Image
+
+from engine.errors import UserError
+from evaluation import plots
+from evaluation.report import published
+from evaluation.report.runs import RULES, metrics
+from evaluation.report.tables import metric_order, metric_title, percent
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #111; }
+table { border-collapse: collapse; margin: 1em 0; font-size: 13px; }
+th, td { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: right; vertical-align: top; }
+th { border-bottom: 2px solid #333; } th:first-child, td:first-child, td:last-child, th:last-child { text-align: left; }
+td:last-child { max-width: 32em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
+figure { display: inline-block; margin: .5em 1em .5em 0; vertical-align: top; } figcaption { color: #444; }
+img { max-width: 100%; height: auto; } code { background: #f2f2f2; overflow-wrap: anywhere; }
+.note { border-left: 4px solid #D55E00; padding-left: .8em; }
+@media print { details { display: block; } }
+"""
+# Figures of a run folder that a report shows, with their captions.
+FIGURES = (('retrieval_panel*.png', 'Retrieval'), ('tsne.png', 't-SNE'), ('tsne_thumbnails.png', 't-SNE, pictures'),
+           ('similarity_histogram.png', 'Pairs'), ('confusion_matrix.png', 'Confusion'), ('loss_curve.png', 'Loss'),
+           ('test_epoch*.png', 'Distribution map'))
+WIDEST = 1400  # pixels; larger pictures are reduced
+
+
+def page(title, groups, names, tables, rows, notes):
+    """The HTML text. `tables` is what tables.report_tables returned; `rows` are those of docs/published.csv."""
+    parts = ['<h1>{}</h1>'.format(escape(title)), '<p>Scores are in percent: mean ± standard deviation over seeds. '
+             'Every number says which epoch it is from; a published number says where it was read.</p>']
+    if notes:
+        parts.append('<div class="note"><p>Notes</p><ul>{}</ul></div>'.format(
+            ''.join('<li>{}</li>'.format(escape(note)) for note in notes)))
+    for data, header, lines in tables:
+        mine = [i for i, one in enumerate(groups) if one.data == data]
+        parts.append('<h2>{}</h2>'.format(escape(data)))
+        parts.append(table(header, lines))
+        parts.append(curves([groups[i] for i in mine], [names[i] for i in mine]))
+        parts += [section(groups[i], names[i], rows) for i in mine]
+    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{}</title><style>{}</style></head>\n'
+            '<body>\n{}\n</body></html>\n').format(escape(title), STYLE, '\n'.join(parts))
+
+
+def escape(text):
+    return html.escape(str(text))
+
+
+def table(header, lines):
+    """An HTML table; published lines are set apart."""
+    def row(tag, cells, kind=''):
+        return '<tr{}>{}</tr>'.format(kind, ''.join('<{0}>{1}</{0}>'.format(tag, escape(c)) for c in cells))
+    body = [row('td', line, ' class="published"' if str(line[0]).startswith('published') else '') for line in lines]
+    return '<table>{}{}</table>'.format(row('th', header), ''.join(body))
+
+
+def curves(groups, names):
+    """Recall curves of all groups of one data set, or a sentence when no run logged any."""
+    logs = {}
+    for one, name in zip(groups, names):
+        logs.setdefault(name, []).extend(run.log for run in one.runs)
+    for k in recall_ks(groups):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                plots.recall_curves(logs, pathlib.Path(folder, 'curves'), k=k)
+                return figure(pathlib.Path(folder, 'curves.png'), 'Recall@{} of each seed over training'.format(k))
+        except UserError:
+            continue
+    return '<p>No recall curve: the logs of these runs hold no evaluated epoch.</p>'
+
+
+def recall_ks(groups):
+    names = [name for one in groups for rule in one.rules() for name in one.scores(rule)]
+    return [name.split('@')[1] for name in metric_order(names) if name.startswith('recall@')]
+
+
+def section(one, name, rows):
+    """One setting: command, difference from the paper, each seed's numbers, figures of its first run."""
+    parts = ['<h3>{}</h3>'.format(escape(name)), '<p><code>{} --seed=S</code></p>'.format(escape(one.command))]
+    for entry in published.sources(rows, one.args):
+        where = '{}, {}, {}'.format(entry['paper'], entry['table'], entry['method'])
+        unlike = entry['differences']
+        text = 'Settings that differ from {}: {}'.format(where, '; '.join(unlike)) if unlike else (
+            'No known setting differs from {}'.format(where))
+        parts.append('<p>{}</p>'.format(escape(text)))
+    if not published.sources(rows, one.args):
+        parts.append('<p>No published figure for this data set and method.</p>')
+    parts.append(seed_table(one))
+    pictures = []
+    for pattern, caption in FIGURES:
+        files = sorted((one.runs[0].folder / 'figures').glob(pattern))
+        files = files[-1:] if pattern.startswith('test_epoch') else files
+        pictures += [figure(file, '{} ({}, seed {})'.format(caption, file.stem, one.seeds[0])) for file in files]
+    if pictures:
+        parts.append('<details><summary>Figures</summary>{}</details>'.format(''.join(pictures)))
+    return '\n'.join(parts)
+
+
+def seed_table(one):
+    """Numbers of each run, with the epoch they are from."""
+    names = metric_order([m for rule in one.rules() for m in one.scores(rule)])
+    lines = []
+    for run, seed in zip(one.runs, one.seeds):
+        for rule in one.rules():
+            part = run.result['selection'][rule]
+            mine = metrics(part)
+            lines.append([seed, '{}: {}'.format(RULES[rule], part.get('epoch', '?')),
+                          *(percent((mine[m], None)) if m in mine else '–' for m in names), run.folder])
+    return table(['seed', 'epoch', *(metric_title(m) + ' %' for m in names), 'run folder'], lines)
+
+
+def figure(path, caption):
+    """A picture as a data URI; a file that is no picture becomes a sentence."""
+    try:
+        with Image.open(path) as image:
+            image = image.convert('RGB')
+    except OSError as error:
+        return '<p>{} cannot be shown ({})</p>'.format(escape(path), escape(error))
+    image.thumbnail((WIDEST, WIDEST), Image.LANCZOS)
+    packed = []
+    for kind, options in (('PNG', {'optimize': True}), ('JPEG', {'quality': 88})):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        packed.append((len(buffer.getvalue()), kind, buffer.getvalue()))
+    # photographs are far smaller as JPEG; line art stays PNG
+    _, kind, data = packed[1] if packed[1][0] < 0.5 * packed[0][0] else packed[0]
+    source = 'data:image/{};base64,{}'.format(kind.lower(), base64.b64encode(data).decode('ascii'))
+    return '<figure><img alt="{0}" width="{1}" src="{2}"><figcaption>{0}</figcaption></figure>'.format(
+        escape(caption), min(image.width, 900), source)

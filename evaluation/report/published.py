@@ -1,0 +1,111 @@
+"""docs/published.csv: figures of the papers, which of our runs each is compared with, and the recipe behind it.
+
+Columns: paper, table, dataset, method, backbone, dim, image_size, metric, value, source, confidence, run, recipe, note.
+
+value : in percent, as printed (batch_time_s: seconds)
+confidence : read (seen in the source that is named), recalled (not seen: never a gate), missing (searched, not found)
+run : the runs it is compared with, as conditions on flags that must all hold: `n_inner_pts>0 loss=a|b heat_up!=true`
+recipe : the paper's settings in the same form; where a run departs from them the report says so
+"""
+
+import csv
+import pathlib
+import re
+
+from engine.errors import UserError
+
+FILE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'published.csv'
+COLUMNS = ('paper', 'table', 'dataset', 'method', 'backbone', 'dim', 'image_size', 'metric', 'value', 'source',
+           'confidence', 'run', 'recipe', 'note')
+# Names of a metric in the papers' tables -> in result.json. scikit-learn's NMI was geometric when most were written.
+METRICS = {'nmi': 'nmi_arithmetic'}
+
+
+def load(path=FILE):
+    """List of dicts. UserError when the columns are others."""
+    try:
+        with open(path, newline='', encoding='utf-8') as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError('--published={} cannot be read ({})'.format(path, error.strerror)) from error
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise UserError('--published={} must have the columns {}'.format(path, ','.join(COLUMNS)))
+    return rows
+
+
+def plain(value):
+    """One spelling for equal values: True -> 'true', 1e-4 -> '0.0001', [1, 2] -> '1,2', 'A-b' -> 'a_b'."""
+    if isinstance(value, (list, tuple)):
+        return ','.join(plain(v) for v in value)
+    text = str(value).strip().lower()
+    try:
+        return '{:g}'.format(float(text))
+    except ValueError:
+        return text.replace('-', '_')
+
+
+def conditions(text):
+    """'loss=a|b n>0' -> [('loss', '=', 'a|b'), ('n', '>', '0')]."""
+    found = []
+    for word in text.split():
+        match = re.fullmatch(r'(\w+)(=|!=|>)(\S+)', word)
+        if not match:
+            raise UserError('docs/published.csv: {!r} is not a condition such as loss=margin, n_inner_pts>0 or '
+                            'pretrained!=false'.format(word))
+        found.append(match.groups())
+    return found
+
+
+def holds(args, condition):
+    """Whether a run's args meet one condition; a flag that the run does not have meets none."""
+    key, sign, wanted = condition
+    if args.get(key) is None:
+        return False
+    value = plain(args[key])
+    if sign == '>':
+        try:
+            return float(value) > float(wanted)
+        except ValueError:
+            return False
+    return (value in [plain(word) for word in wanted.split('|')]) == (sign == '=')
+
+
+def matches(rows, args):
+    """Rows whose `run` conditions all hold for args."""
+    return [row for row in rows if row['run'] and all(holds(args, one) for one in conditions(row['run']))]
+
+
+def method_name(rows, args):
+    """What the papers call this method, whatever the data set: the row with the fewest conditions that hold."""
+    best = None
+    for row in rows:
+        parts = [one for one in conditions(row['run']) if one[0] != 'data_name']
+        if parts and all(holds(args, one) for one in parts) and (best is None or len(parts) < best[0]):
+            best = (len(parts), row['method'])
+    return best[1] if best else str(args.get('loss', 'unknown'))
+
+
+def differences(args, recipe):
+    """['lr: 0.001 (paper 0.0001)', ...] for each setting of the recipe that the run does not have."""
+    found = []
+    for key, sign, wanted in conditions(recipe):
+        if not holds(args, (key, sign, wanted)):
+            ours = plain(args[key]) if args.get(key) is not None else 'no such flag'
+            paper = wanted.split('|')[0] if sign == '=' else sign + wanted
+            found.append('{}: {} (paper {})'.format(key, ours, paper))
+    return found
+
+
+def sources(rows, args):
+    """The published lines of one run: one entry for each (paper, table, method, source) that it is compared with.
+
+    Each is a dict: paper, table, method, backbone, dim, image_size, source, confidence, note, values {metric: percent},
+    differences (list of str).
+    """
+    found = {}
+    for row in matches(rows, args):
+        key = (row['paper'], row['table'], row['method'], row['note'], row['confidence'])
+        entry = found.setdefault(key, dict(row, values={}, differences=differences(args, row['recipe'])))
+        if row['value']:
+            entry['values'][METRICS.get(row['metric'], row['metric'])] = float(row['value'])
+    return list(found.values())

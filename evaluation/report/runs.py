@@ -1,0 +1,252 @@
+"""Run folders as data: read, checked, grouped over seeds."""
+
+import contextlib
+import json
+import math
+import pathlib
+import shlex
+import statistics
+from collections import namedtuple
+
+import datasets
+from engine.errors import UserError
+
+Run = namedtuple('Run', 'folder args result log')
+Run.__doc__ = """One finished run: its folder (Path), args and result (dicts of its JSON files), log (list of dicts)."""
+
+# Every number carries one of these labels; the keys are those of result.json's `selection`.
+RULES = {'last': 'last epoch', 'best_on_test': "best on test (the papers' habit)",
+         'chosen_on_validation': 'chosen on validation', 'evaluated': 'one checkpoint, evaluated'}
+
+# Flags that do not change what is learnt or measured. All others must be equal for runs to share a row.
+NOT_SETTINGS = {'seed', 'save_dir', 'resume', 'argv', 'dry_run', 'gpu_idx', 'num_workers', 'kvstore', 'figures',
+                'draw', 'display_step', 'summary_step', 'baselines', 'prepare', 'test_batch_size', 'tsne_points',
+                'tensorboard', 'checkpoint', 'output', 'embeddings', 'recallk', 'start_epoch', 'keep_archives',
+                'cache', 'function', 'command', 'nmi'}
+
+TITLES = {'cars196': 'CARS196', 'cub200': 'CUB-200-2011', 'cub200_2010': 'CUB-200 (2010) crops',
+          'sop': 'Stanford Online Products', 'inshop': 'In-shop Clothes Retrieval', 'mnist': 'MNIST',
+          'lfw': 'Labeled Faces in the Wild', 'stanford_cars': 'Stanford Cars (classification)',
+          'aircraft': 'FGVC-Aircraft', 'flowers102': 'Flowers-102', 'dogs': 'Stanford Dogs', 'nabirds': 'NABirds'}
+
+
+def find(paths):
+    """Run folders below `paths`: each path is a run folder or a folder that holds some, at any depth.
+
+    Raises UserError for a path that does not exist or holds no run.
+    """
+    found = []
+    for path in map(pathlib.Path, paths):
+        if not path.is_dir():
+            raise UserError('{} is not a folder. Give run folders, or folders that hold some: '
+                            'python3 main.py report runs/A runs/B'.format(path))
+        here = [path] if is_run(path) else sorted(
+            {file.parent for name in ('args.json', 'result.json') for file in path.rglob(name) if is_top(file, path)})
+        if not here:
+            raise UserError('{} holds no run: there is no args.json or result.json in it or below it'.format(path))
+        found += [folder for folder in here if folder.resolve() not in {f.resolve() for f in found}]
+    return found
+
+
+def is_run(folder):
+    return (folder / 'args.json').exists() or (folder / 'result.json').exists()
+
+
+def is_top(file, root):
+    """False for JSON files of a run's own sub-folders: checkpoints and evaluations."""
+    above = [folder for folder in file.parent.parents if folder == root or root in folder.parents]
+    return not any(is_run(folder) for folder in above)
+
+
+def load_json(path):
+    """The dict of a JSON file; ValueError says what is wrong with it."""
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError('{} is missing'.format(path.name)) from None
+    except (ValueError, OSError) as error:
+        raise ValueError('{} cannot be read ({})'.format(path.name, error)) from None
+    if not isinstance(value, dict):
+        raise ValueError('{} is not a JSON object'.format(path.name))
+    return value
+
+
+def load_log(folder):
+    """Records of log.jsonl; a damaged line (a run that was killed while writing) ends it."""
+    path, records = folder / 'log.jsonl', []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return [record for record in records if isinstance(record, dict)]
+
+
+def read(folder):
+    """Run, or a ValueError with the reason why it cannot be in a table."""
+    folder = pathlib.Path(folder)
+    log = load_log(folder)
+    if not (folder / 'result.json').exists():
+        epochs = [record['epoch'] for record in log if record.get('kind') == 'epoch' and 'epoch' in record]
+        raise ValueError('unfinished: it has no result.json{}'.format(
+            ' (last complete epoch {})'.format(epochs[-1]) if epochs else ''))
+    result = load_json(folder / 'result.json')
+    if 'selection' not in result and 'recall' in result:
+        result['selection'] = {'evaluated': {key: value for key, value in result.items() if key != 'args'}}
+    selection = result.get('selection')
+    if not isinstance(selection, dict) or not any(isinstance(part, dict) for part in selection.values()):
+        raise ValueError('result.json has no `selection` with numbers')
+    if not any(metrics(part) for part in selection.values()):
+        raise ValueError('result.json has no metric in its `selection`')
+    args = load_json(folder / 'args.json') if (folder / 'args.json').exists() else {}
+    args.update(result.get('args') or {})
+    args.setdefault('data_name', result.get('data_name', 'unknown data'))
+    with contextlib.suppress(UserError):  # results of embeddings from a file may name any data
+        args['data_name'] = datasets.resolve(args['data_name'])
+    return Run(folder, args, result, log)
+
+
+def read_all(paths):
+    """(list of Run, list of notes on folders that were left out). UserError when none is usable."""
+    runs, notes = [], []
+    for folder in find(paths):
+        try:
+            runs.append(read(folder))
+        except ValueError as error:
+            notes.append('{} is left out: {}'.format(folder, error))
+    if not runs:
+        raise UserError('no finished run among the given folders:\n  ' + '\n  '.join(notes))
+    return runs, notes
+
+
+def metrics(part):
+    """{'recall@1': 0.41, 'nmi_arithmetic': ...} of one part of `selection` (fractions), in its order."""
+    found = {}
+    for key, value in (part or {}).items():
+        if key == 'recall' and isinstance(value, dict):
+            found.update({'recall@{}'.format(k): v for k, v in sorted(value.items(), key=lambda item: int(item[0]))})
+        elif is_score(key, value):
+            found[key] = value
+    return {key: float(value) for key, value in found.items() if is_number(value)}
+
+
+def is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_score(key, value):
+    """A number between 0 and 1 under a metric's name."""
+    scores = ('nmi', 'f1', 'ami', 'map', 'r_precision', 'precision', 'accuracy', 'macro_accuracy', 'auc', 'tar',
+              'verification')
+    return is_number(value) and 0 <= value <= 1 and key.startswith(scores)
+
+
+def data_title(args):
+    """The data set in full: name, level or folder, crops, and what was held out."""
+    name = args['data_name']
+    title = TITLES.get(name, name)
+    if name == 'glyphs':
+        title = 'glyphs ({} level, {} classes, {} drawings each)'.format(
+            *(args.get('glyphs_' + key, '?') for key in ('level', 'classes', 'instances')))
+    if name == 'folder' and args.get('data_dir'):
+        title = 'folder {}'.format(pathlib.Path(args['data_dir']).name)
+    if args.get('crop_box') in (True, 'true'):
+        title += ', cut to boxes'
+    if args.get('val_classes'):
+        title += ', {:g} training classes held out'.format(args['val_classes'])
+    return title
+
+
+def command(run):
+    """The command line of a run without what differs between seeds; --seed=S is to be added."""
+    argv = run.args.get('argv')
+    words = list(map(str, argv)) if argv else str(run.result.get('command', '')).split()[2:]
+    kept, skip = [], False
+    for word in words:
+        name, equals, _ = word.partition('=')
+        drop = name.replace('-', '_') in ('__seed', '__save_dir')
+        if not drop and not skip:
+            kept.append(word)
+        skip = drop and not equals
+    return 'python3 main.py ' + shlex.join(kept)
+
+
+class Group:
+    """Runs that differ in their seed alone.
+
+    settings : args without NOT_SETTINGS; runs : list of Run, one a seed; seeds : their seeds, ascending
+    """
+
+    def __init__(self, runs):
+        self.runs = sorted(runs, key=lambda run: int(run.args.get('seed', 0)))
+        self.args = self.runs[0].args
+        self.settings = settings(self.args)
+        self.seeds = [int(run.args.get('seed', 0)) for run in self.runs]
+        self.data = data_title(self.args)
+        self.commit = ' '.join(dict.fromkeys(str(run.result.get('commit', 'unknown')) for run in self.runs))
+        self.command = command(self.runs[0])
+
+    def rules(self):
+        """The keys of RULES for which every run has numbers."""
+        return [rule for rule in RULES if all(metrics(run.result['selection'].get(rule)) for run in self.runs)]
+
+    def scores(self, rule):
+        """{metric: (mean, standard deviation or None)}; metrics that every run has. One run has no deviation."""
+        parts = [metrics(run.result['selection'][rule]) for run in self.runs]
+        names = [name for name in parts[0] if all(name in part for part in parts)]
+        return {name: spread([part[name] for part in parts]) for name in names}
+
+    def mean(self, key):
+        """Mean of a number of result.json over the runs that have it, or None."""
+        values = [run.result[key] for run in self.runs if is_number(run.result.get(key))]
+        return statistics.fmean(values) if values else None
+
+    def baselines(self):
+        """{name: {'recall@1': mean}} of what was measured before training."""
+        found = {}
+        for run in self.runs:
+            for name, recall in (run.result.get('baselines') or {}).items():
+                found.setdefault(name, []).append(metrics({'recall': recall}))
+        return {name: {k: statistics.fmean(part[k] for part in parts) for k in parts[0] if all(k in p for p in parts)}
+                for name, parts in found.items()}
+
+    def trunk(self):
+        """What the frozen trunk's figure depends on: groups that share it share the figure."""
+        keys = ('data_name', 'data_dir', 'backbone', 'pretrained', 'image_size', 'transform', 'crop_box', 'val_classes')
+        return json.dumps([self.data] + [self.args.get(key) for key in keys], default=str)
+
+
+def settings(args):
+    return {key: value for key, value in args.items() if key not in NOT_SETTINGS}
+
+
+def spread(values):
+    """(mean, sample standard deviation); no deviation of a single value."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def group(runs):
+    """(list of Group in the order of the runs, notes): equal settings apart from NOT_SETTINGS make a group."""
+    table, notes = {}, []
+    for run in runs:
+        mine = table.setdefault(json.dumps(settings(run.args), sort_keys=True, default=str), {})
+        seed = int(run.args.get('seed', 0))
+        if seed in mine:
+            notes.append('{} is left out: {} has the same settings and seed {}'.format(
+                run.folder, mine[seed].folder, seed))
+        mine.setdefault(seed, run)
+    groups = [Group(list(mine.values())) for mine in table.values()]
+    for one in groups:
+        if ' ' in one.commit:
+            notes.append('{}: its seeds ran at different commits ({})'.format(one.runs[0].folder, one.commit))
+    return groups, notes
+
+
+def frozen(groups):
+    """{group index: Recall@1 of the frozen trunk}: measured by the group itself or by one with the same trunk."""
+    known = {}
+    for one in groups:
+        for name, scores in one.baselines().items():
+            if name.startswith('frozen') and scores:
+                known.setdefault(one.trunk(), next(iter(scores.values())))
+    return {i: known[one.trunk()] for i, one in enumerate(groups) if one.trunk() in known}

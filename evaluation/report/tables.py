@@ -1,0 +1,203 @@
+"""Tables: Markdown of a report, rows of docs/results.csv, and the README's table made from them."""
+
+import csv
+import os
+import pathlib
+
+from engine.errors import UserError
+from evaluation.report import published
+from evaluation.report.runs import RULES
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = ROOT / 'docs' / 'results.csv'
+README = ROOT / 'README.md'
+BEGIN, END = '<!-- results:begin -->', '<!-- results:end -->'
+DASH = '–'
+
+BEFORE = ['data', 'method', 'loss', 'backbone', 'image_size', 'embed_dim', 'n_inner_pts', 'seeds', 'epoch_rule']
+AFTER = ['frozen_recall@1', 'images_per_second', 'seconds', 'command', 'commit']
+FIRST_METRICS = ['recall@1', 'recall@2', 'recall@4', 'recall@8']
+KEY = ('data', 'command', 'commit', 'epoch_rule')
+NAMES = {'nmi_arithmetic': 'NMI (arithmetic)', 'nmi_geometric': 'NMI (geometric)', 'f1': 'F1', 'ami': 'AMI',
+         'map_at_r': 'MAP@R', 'r_precision': 'R-precision', 'accuracy': 'Accuracy', 'macro_accuracy': 'Macro accuracy',
+         'verification_accuracy': 'Verification accuracy', 'map': 'mAP'}
+
+
+def metric_title(name):
+    return name.replace('recall@', 'R@') if name.startswith('recall@') else NAMES.get(name, name)
+
+
+def metric_order(names):
+    """Recall by K first, then the others as they came."""
+    recall = sorted({n for n in names if n.startswith('recall@')}, key=lambda n: int(n.split('@')[1]))
+    return recall + [n for n in dict.fromkeys(names) if not n.startswith('recall@')]
+
+
+def percent(pair):
+    """(0.4123, 0.0031) -> '41.2 ± 0.3'; a single run -> '41.2'."""
+    mean, deviation = pair
+    return '{:.1f}'.format(100 * mean) + ('' if deviation is None else ' ± {:.1f}'.format(100 * deviation))
+
+
+def report_tables(groups, names, rows, frozen):
+    """[(data title, header, lines)]: one table for each data set, because numbers of two do not compare.
+
+    names : name of each group; rows : docs/published.csv; frozen : {group index: Recall@1}
+    Each setting has a line for each epoch rule, then the frozen trunk's and the published ones.
+    """
+    tables = []
+    for title in dict.fromkeys(one.data for one in groups):
+        mine = [i for i, one in enumerate(groups) if one.data == title]
+        metrics = metric_order([m for i in mine for rule in groups[i].rules() for m in groups[i].scores(rule)])
+        header = ['setting', 'seeds', 'epoch'] + [metric_title(m) + ' %' for m in metrics] + ['source']
+        lines = []
+        for i in mine:
+            one, seeds = groups[i], ' '.join(map(str, groups[i].seeds))
+            for rule in one.rules():
+                scores = one.scores(rule)
+                cells = [percent(scores[m]) if m in scores else DASH for m in metrics]
+                lines.append([names[i], seeds, RULES[rule], *cells, 'this suite, commit ' + one.commit])
+            for name, scores in one.baselines().items():
+                cells = [percent((scores[m], None)) if m in scores else DASH for m in metrics]
+                lines.append(['{}: {}'.format(names[i], name), seeds, 'before training', *cells, 'this suite'])
+            if i in frozen and not any(name.startswith('frozen') for name in one.baselines()):
+                cells = [percent((frozen[i], None)) if m == 'recall@1' else DASH for m in metrics]
+                lines.append([names[i] + ': frozen trunk', DASH, 'before training', *cells, 'a run of the same trunk'])
+            for entry in published.sources(rows, one.args):
+                cells = ['{:g}'.format(entry['values'][m]) if m in entry['values'] else DASH for m in metrics]
+                lines.append(['published: ' + entry['method'], DASH, 'as published', *cells, source_text(entry)])
+        tables.append((title, header, lines))
+    return tables
+
+
+def source_text(entry):
+    """Where a published line comes from and how sure it is."""
+    text = '{}, {} ({}: {})'.format(entry['paper'], entry['table'], entry['confidence'], entry['source'])
+    return text + (' – ' + entry['note'] if entry['note'] else '')
+
+
+def markdown(header, lines):
+    """A Markdown table."""
+    def row(cells):
+        return '| ' + ' | '.join(str(c).replace('|', '\\|').replace('\n', ' ') for c in cells) + ' |'
+    return '\n'.join([row(header), row(['---'] * len(header))] + [row(line) for line in lines])
+
+
+def csv_rows(groups, names, frozen):
+    """Rows of docs/results.csv: one for each group and epoch rule. Scores are fractions, as in result.json."""
+    rows = []
+    for i, one in enumerate(groups):
+        for rule in one.rules():
+            row = {'data': one.data, 'method': names[i], 'loss': one.args.get('loss', ''),
+                   'backbone': one.args.get('backbone', ''), 'image_size': one.args.get('image_size', ''),
+                   'embed_dim': one.args.get('embed_dim', ''), 'n_inner_pts': one.args.get('n_inner_pts', ''),
+                   'seeds': ' '.join(map(str, one.seeds)), 'epoch_rule': RULES[rule],
+                   'frozen_recall@1': '{:.4f}'.format(frozen[i]) if i in frozen else '',
+                   'images_per_second': number(one.mean('images_per_second'), '{:.1f}'),
+                   'seconds': number(one.mean('seconds'), '{:.0f}'), 'command': one.command, 'commit': one.commit}
+            for name, (mean, deviation) in one.scores(rule).items():
+                row[name + '_mean'] = '{:.4f}'.format(mean)
+                row[name + '_std'] = number(deviation, '{:.4f}')
+            rows.append({key: str(value) for key, value in row.items()})
+    return rows
+
+
+def number(value, form):
+    return '' if value is None else form.format(value)
+
+
+def columns(rows):
+    """The columns that hold all of `rows`, metrics in the middle."""
+    found = [key[:-5] for row in rows for key in row if key.endswith('_mean')]
+    metrics = metric_order(FIRST_METRICS + found)
+    return BEFORE + [m + part for m in metrics for part in ('_mean', '_std')] + AFTER
+
+
+def read_csv(path):
+    """Rows of a results file as dicts (a missing file has none)."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        return []
+    with open(path, newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    lacking = [c for c in BEFORE + AFTER if c not in (reader.fieldnames or [])]
+    if lacking:
+        raise UserError('{} is not a results file: it lacks the columns {}'.format(path, ', '.join(lacking)))
+    return rows
+
+
+def append_csv(path, rows):
+    """Put rows into a results file, atomically: all of them or, on any error, none.
+
+    A row for the same data, command, commit and epoch rule is replaced, so that appending the same runs twice changes
+    nothing, and runs of more seeds replace those of fewer. UserError when the old row has seeds that the new lacks.
+    New metrics become new columns.
+    """
+    path = pathlib.Path(path)
+    table = {tuple(row[k] for k in KEY): row for row in read_csv(path)}
+    for row in rows:
+        key = tuple(row[k] for k in KEY)
+        old = set(table.get(key, {}).get('seeds', '').split())
+        if not old <= set(row['seeds'].split()):
+            raise UserError('{} already holds this setting with seeds {}: {}. Fix: report those runs together with the '
+                            'new ones, or delete the row'.format(path, ' '.join(sorted(old)), row['command']))
+        table[key] = row
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + '.new')
+    everything = list(table.values())
+    with open(aside, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, columns(everything), restval='', lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(everything)
+    os.replace(aside, path)
+
+
+def readme_table(csv_file=RESULTS):
+    """The README's tables, made from a results file alone: one for each data set.
+
+    A line is a setting at a commit; each epoch rule has a column of its own, so that no number stands without it.
+    """
+    rows = read_csv(csv_file)
+    blocks = []
+    for data in dict.fromkeys(row['data'] for row in rows):
+        mine = [row for row in rows if row['data'] == data]
+        metric = next((m[:-5] for m in columns(mine) if m.endswith('_mean') and any(row.get(m) for row in mine)), None)
+        if metric is None:
+            continue
+        rules = [text for text in RULES.values() if any(row['epoch_rule'] == text for row in mine)]
+        header = ['method', 'network', 'seeds', 'frozen network', *rules, 'images/s', 'commit']
+        lines = []
+        for key in dict.fromkeys((row['command'], row['commit'], row['seeds']) for row in mine):
+            same = [row for row in mine if (row['command'], row['commit'], row['seeds']) == key]
+            cells = {row['epoch_rule']: cell(row, metric) for row in same}
+            first = same[0]
+            lines.append([first['method'],
+                          '{backbone}, {image_size} px, {embed_dim}-d'.format(**first), first['seeds'],
+                          cell(first, 'frozen_' + metric), *(cells.get(rule, DASH) for rule in rules),
+                          first['images_per_second'] or DASH, first['commit']])
+        blocks.append('**{}**: {} in %, mean ± standard deviation over seeds\n\n{}'.format(
+            data, metric.replace('recall', 'Recall') if metric.startswith('recall') else metric_title(metric),
+            markdown(header, lines)))
+    return '\n\n'.join(blocks) or 'No results yet.'
+
+
+def cell(row, metric):
+    mean = row.get(metric + '_mean') or row.get(metric)
+    deviation = row.get(metric + '_std')
+    return percent((float(mean), float(deviation) if deviation else None)) if mean else DASH
+
+
+def write_readme(readme=README, csv_file=RESULTS):
+    """Replace what stands between the two markers of a README by `readme_table`. UserError without the markers."""
+    readme = pathlib.Path(readme)
+    try:
+        text = readme.read_text(encoding='utf-8')
+    except OSError as error:
+        raise UserError('--readme={} cannot be read ({})'.format(readme, error.strerror)) from error
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise UserError('--readme={} must hold the lines {} and {} once each, in this order'.format(readme, BEGIN, END))
+    before, after = text[:text.index(BEGIN) + len(BEGIN)], text[text.index(END):]
+    aside = readme.with_name(readme.name + '.new')
+    aside.write_text(before + '\n' + readme_table(csv_file) + '\n' + after, encoding='utf-8')
+    os.replace(aside, readme)
