@@ -28,7 +28,7 @@ class Contrastive(Criterion):
     """
 
     sampler = 'local'
-    samplers = ('local', 'pk', 'pk_ee', 'random')
+    samplers = ('local', 'pk', 'pk_ee', 'blocks', 'random')
     sampler_reason = 'the loss needs batches of labelled images in any order.'
     head = 'linear'
     defaults = DEFAULTS

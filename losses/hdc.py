@@ -33,7 +33,7 @@ class HDC(Criterion):
     """
 
     sampler = 'pk'
-    samplers = ('pk', 'pk_ee', 'random')
+    samplers = ('pk', 'pk_ee', 'blocks', 'random')
     sampler_reason = 'the loss needs batches of labelled images in any order.'
     head = 'cascade'
     defaults = {'lr': 1e-2, 'wd': 2e-4, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 100, 'num_instances': 5,

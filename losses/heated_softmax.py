@@ -31,7 +31,7 @@ class HeatedSoftmax(Criterion):
     """
 
     sampler = 'random'
-    samplers = ('random', 'pk', 'pk_ee')
+    samplers = ('random', 'sequential', 'pk', 'pk_ee', 'blocks')
     head = 'linear'                      # 'bn' for an instance built with bn=True
     warm_up = True
     defaults = {'lr': 1e-4, 'wd': 0.0, 'optim': 'rmsprop', 'momentum': 0.9, 'batch_size': 32, 'epochs': 60,

@@ -32,7 +32,7 @@ class Margin(Criterion):
     """
 
     sampler = 'pk'
-    samplers = ('pk', 'pk_ee')
+    samplers = ('pk', 'pk_ee', 'blocks')
     sampler_reason = 'the loss needs several images of each class in a batch.'
     head = 'l2'
     defaults = {'lr': 1e-4, 'wd': 1e-4, 'optim': 'adam', 'momentum': 0.9, 'batch_size': 70, 'num_instances': 5,

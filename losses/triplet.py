@@ -37,7 +37,7 @@ class MinedTriplets(Criterion):
     n_inner_pts, ee_l2norm : synthetic points between neighbours of the batch, see losses.expansion
     """
 
-    samplers = ('pk', 'pk_ee')
+    samplers = ('pk', 'pk_ee', 'blocks')
     sampler_reason = 'the loss needs several images of each class in a batch.'
     defaults = EMBEDDING_DEFAULTS
     distance = staticmethod(functional.squared_distances)
@@ -148,7 +148,7 @@ class TripletLocal(MinedTriplets):
     """
 
     sampler = 'local'
-    samplers = ('local', 'pk', 'pk_ee')
+    samplers = ('local', 'pk', 'pk_ee', 'blocks')
     head = 'linear'
     defaults = DEFAULTS
 

@@ -154,3 +154,4 @@ ROUNDED = 0.5 / 255 / 0.224     # the original's picture is float; half a grey l
 FAMILIES = {'margin': margin, 'margin_net': margin_net, 'margin_train_steps': margin_train_steps, 'npair': npair,
             'get_lr': get_lr, 'recall': recall, 'torch_recall': recall, 'nmi': nmi,
             'transform_cub_test': transform_cub_test}
+OWNS = {'recall': lambda case: 'out_recall_train_mx_margin' in case}

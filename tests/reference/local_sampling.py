@@ -8,6 +8,8 @@ from losses import mining
 from losses.contrastive import Contrastive
 from losses.sst import SST
 from losses.triplet import TripletLocal
+from samplers.local import build_batches
+from tests.reference import Difference
 from tests.reference.backward import prepare, through_batch
 
 
@@ -53,6 +55,20 @@ def contrastive(case):
     case.close_gradient('grad_embeddings', grad)
 
 
+def batches(case):
+    """Images and triplets of every batch, from the recorded clusters."""
+    p = case.params
+    found = build_batches(case['in_features'], case['in_labels'], p['batch_size'], p['n_target'],
+                          case['in_kmeans_labels'], np.random.RandomState(p['np_random_seed']))
+    if len(found) != p['n_batches']:
+        raise Difference('{} batches recorded, {} computed'.format(p['n_batches'], len(found)))
+    for i, (index, triplets) in enumerate(found):
+        case.equal('out_batch{}_index'.format(i), index)
+        case.equal('out_batch{}_triplets'.format(i), triplets())
+        case.equal('out_batch{}_triplets'.format(i), mining.build_triplets(
+            case['in_features'][index], case['in_labels'][index], p['n_target']))
+
+
 def training_helpers(case):
     """Learning rate after each epoch, the epoch that stops, the running mean of the log."""
     p, losses = case.params, case['in_epoch_loss']
@@ -80,7 +96,7 @@ def nmi_labels(case):
         case.equal('out_nmi_' + average, metrics.nmi(case['in_labels'], case['in_cluster_labels'], average))
 
 
-FAMILIES = {'sst': sst, 'triplet': triplet, 'contrastive': contrastive, 'training_helpers': training_helpers,
-            'metrics': metrics_of, 'nmi_labels': nmi_labels}
+FAMILIES = {'sst': sst, 'triplet': triplet, 'contrastive': contrastive, 'build_batches': batches,
+            'training_helpers': training_helpers, 'metrics': metrics_of, 'nmi_labels': nmi_labels}
 NOTES = {'sst': 'gradient up to the rounding of the recorded formula'}
 OWNS = {'metrics': lambda case: 'topk' in case.params}
