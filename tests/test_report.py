@@ -312,6 +312,16 @@ def test_readme_table_is_made_from_the_csv_alone(tmp_path):
         run_report(readme=readme, csv=file)
 
 
+def test_classification_is_judged_by_accuracy(tmp_path):
+    make_run(tmp_path / 'a', data_name='aircraft')
+    result = json.loads((tmp_path / 'a' / 'result.json').read_text())
+    result['selection']['last']['accuracy'] = 0.8733
+    (tmp_path / 'a' / 'result.json').write_text(json.dumps(result))
+    run_report(tmp_path / 'a', csv=tmp_path / 'results.csv')
+    text = report.readme_table(tmp_path / 'results.csv')
+    assert '**FGVC-Aircraft**: Accuracy in %' in text and rows_of(text)[2][4:6] == ['87.3', tables.DASH]
+
+
 def test_the_projects_readme_shows_the_projects_results():
     readme = (ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else ''
     if tables.BEGIN not in readme:

@@ -162,7 +162,8 @@ def readme_table(csv_file=RESULTS):
     blocks = []
     for data in dict.fromkeys(row['data'] for row in rows):
         mine = [row for row in rows if row['data'] == data]
-        metric = next((m[:-5] for m in columns(mine) if m.endswith('_mean') and any(row.get(m) for row in mine)), None)
+        used = [m[:-5] for m in columns(mine) if m.endswith('_mean') and any(row.get(m) for row in mine)]
+        metric = 'accuracy' if 'accuracy' in used else next(iter(used), None)  # classification is judged by accuracy
         if metric is None:
             continue
         rules = [text for text in RULES.values() if any(row['epoch_rule'] == text for row in mine)]
