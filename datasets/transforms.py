@@ -89,8 +89,8 @@ class EmbeddingExpansion(Transform):
 
 
 class HeatedUp(Transform):
-    """Heated-Up Softmax with --data_augment: 256 x 256 (antialiased, aspect ratio not kept), a flip, a 224 crop at a
-    whole offset of 0..31. Test, and training without --data_augment: the crop at 16."""
+    """Heated-Up Softmax with --data_augment: 256 x 256 (PIL's ANTIALIAS, which is Lanczos; aspect ratio not kept), a
+    flip, a 224 crop at a whole offset of 0..31. Test: the crop at 16."""
 
     def __call__(self, image, rng):
         large = scaled(self.size)
@@ -99,7 +99,7 @@ class HeatedUp(Transform):
             return center_crop(image, self.size)
         flip = rng.random_sample() < 0.5
         # ORIGINAL: offsets 0..31, the last possible one (32) is never drawn.
-        top, left = rng.randint(large - self.size, size=2)
+        top, left = rng.randint(max(large - self.size, 1), size=2)
         image = crop(image, top, left, self.size)
         return image[:, ::-1] if flip else image
 
@@ -112,10 +112,7 @@ class HeatedUpCenter(HeatedUp):
 
 
 class Margin(Transform):
-    """Margin loss on CUB (with --crop_box): 256 x 256, a flip, a random 224 crop; test: centre crop.
-
-    DIFFERS: the original resizes uint8 pictures as we do, but rounds nothing afterwards; neither do we.
-    """
+    """Margin loss on CUB (with --crop_box): 256 x 256, a flip, a random 224 crop; test: centre crop."""
 
     def __call__(self, image, rng):
         large = scaled(self.size)
@@ -150,7 +147,8 @@ class NPair(Transform):
     def __call__(self, image, rng):
         image = resize_pil(image, *short_side(image, scaled(self.size, 227)))
         if not self.train:
-            return center_crop(image, self.size)
+            top, left = (int(round((side - self.size) / 2)) for side in image.shape[:2])     # as torchvision rounds
+            return crop(image, top, left, self.size)
         return random_flip(random_crop(image, self.size, rng), rng)
 
 
@@ -208,7 +206,7 @@ class RankingBatch(Transform):
 
     def draw_batch(self, rng):
         """The crop's offsets, drawn once for each batch."""
-        return rng.randint(scaled(self.size) - self.size, size=2)
+        return rng.randint(max(scaled(self.size) - self.size, 1), size=2)
 
     def __call__(self, image, rng, offset):
         large = scaled(self.size)
