@@ -17,7 +17,8 @@ class HDC(Criterion):
 
     D^k is the Euclidean distance of the embeddings of depth k. P_0 and N_0 are all positive and all negative pairs
     of the batch. P_k is the share h_k of P_{k-1} whose loss at depth k - 1 is largest, and N_k likewise: the two kinds
-    are ranked apart. Depth 1 takes its share h_1 by its own loss; with the paper's h = 100 %, 50 %, 20 % that is all.
+    are ranked apart, negatives without a loss by their distance. Depth 1 takes its share h_1 by its own loss; with the
+    paper's h = 100 %, 50 %, 20 % that is all.
 
     Symbols: embedding (n, sum_k D_k), the depths side by side; label (n,); M = margin; h = hdc_ratios.
     Reduction: mean over each set, summed over both kinds and the depths, NDArray (1,). Step size 1. Sampler: pk.
