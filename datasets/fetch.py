@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from engine.errors import UserError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16     # bytes; an interruption loses at most this much
 TIMEOUT = (15, 60)     # seconds to connect, and between two packets
 RETRIES = 4            # tries in a row at one address that bring no byte
 PAUSE = 1.0            # seconds before the second try; doubles
@@ -62,7 +62,7 @@ def verify(path, archive, progress=True):
     kinds = {digest.split(':')[0]: hashlib.new(digest.split(':')[0]) for digest in archive.digests}
     with open(path, 'rb') as file, bar(size if progress else 0, 'checksum of ' + archive.name) as shown:
         while True:
-            chunk = file.read(CHUNK)
+            chunk = file.read(1 << 20)
             if not chunk:
                 break
             for hasher in kinds.values():
@@ -135,7 +135,7 @@ def transfer(session, url, part, archive):
             reason = 'the connection ended after {:,} bytes'.format(have)
         except requests.RequestException as error:
             have = os.path.getsize(part) if os.path.exists(part) else 0
-            reason = '{}'.format(type(error).__name__)
+            reason = str(error) if isinstance(error, requests.HTTPError) else type(error).__name__
         tries = 1 if have > before else tries + 1
         if tries >= RETRIES:
             raise MirrorError('{}, {} tries in a row without progress'.format(reason, tries))

@@ -10,10 +10,11 @@ SPLITS = {'aircraft': ('trainval', 'test'), 'aircraft_train': ('train', 'test'),
 
 def read(root, name):
     """images_variant_PART.txt: `image variant`. aircraft trains on train + val, as the original code does."""
-    base, prefix = inner(root, 'data/images_variant_test.txt', 'fgvc-aircraft-2013b')
+    base, prefix = inner(root, 'images_variant_test.txt', 'fgvc-aircraft-2013b/data', 'data')
     variants = [row[0] for row in table(find(base, 'variants.txt'), 1)]
     number = {variant: i for i, variant in enumerate(variants)}
     box_list = find(base, 'images_box.txt')
+    find(base, 'images')
     parts, lists = [], [box_list]
     for half in SPLITS[name]:
         path = find(base, 'images_variant_{}.txt'.format(half))

@@ -119,11 +119,9 @@ def find(root, *names):
     raise Missing('{} is not in {}'.format(' or '.join(names), root))
 
 
-def inner(root, marker, folder):
-    """(base, prefix): the folder that holds `marker`, which is root itself or root/folder; prefix leads from root."""
-    base = find(root, '{}/{}'.format(folder, marker), marker)
-    for _ in marker.split('/'):
-        base = base.parent
+def inner(root, marker, *folders):
+    """(base, prefix): the folder that holds the file `marker`, one of root/folders or root; prefix leads from root."""
+    base = find(root, *['{}/{}'.format(folder, marker) for folder in folders], marker).parent
     relative = base.relative_to(root).as_posix()
     return base, '' if relative == '.' else relative + '/'
 

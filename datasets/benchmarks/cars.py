@@ -102,7 +102,7 @@ COPY = (Archive('stanford-car-dataset-by-classes-folder.zip', (KAGGLE,)),)
 CARS196 = Benchmark(
     title='Cars196',
     protocols={'cars196': 'zero-shot'},
-    aliases=dict.fromkeys(('car196', 'CARS_196', 'CAR_196', 'CARS196', 'Car', 'cars_196'), 'cars196'),
+    aliases=dict.fromkeys(('car196', 'CARS_196', 'CAR_196', 'Car'), 'cars196'),
     read=read_cars196,
     sources=((Archive('car_ims.tgz', ('http://ai.stanford.edu/~jkrause/car196/car_ims.tgz',
                                       'http://imagenet.stanford.edu/internal/car196/car_ims.tgz'),

@@ -41,7 +41,7 @@ def read(root, name):
 BENCHMARK = Benchmark(
     title='CUB-200-2011',
     protocols={'cub200': 'zero-shot', 'cub200_classification': 'classification'},
-    aliases=dict.fromkeys(('CUB_200_2011', 'CUB200_2011', 'CUB200', 'CUB', 'bird200', 'cub_2011'), 'cub200'),
+    aliases=dict.fromkeys(('CUB_200_2011', 'CUB200_2011', 'CUB', 'bird200', 'cub_2011'), 'cub200'),
     read=read,
     sources=((Archive(
         'CUB_200_2011.tgz',

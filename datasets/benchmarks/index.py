@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def load(root, name):
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     if int(arrays.get('version', -1)) != VERSION:
         return None

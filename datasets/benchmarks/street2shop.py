@@ -15,6 +15,7 @@ from engine.errors import UserError
 
 CATEGORIES = ('bags', 'belts', 'dresses', 'eyewear', 'footwear', 'hats', 'leggings', 'outerwear', 'pants', 'skirts',
               'tops')
+WHOLE = {'left': 0, 'top': 0, 'width': 1e6, 'height': 1e6}    # shop photos have no box: cutting keeps all of them
 
 
 def photo_files(root):
@@ -64,9 +65,9 @@ def read(root, name):
                 if path is None:
                     lost += 1
                     continue
-                box = row.get('bbox') or {}
+                box = row.get('bbox') or WHOLE
                 columns[part].append((path, int(row['product']), query, number,
-                                      [box.get(key, -1) for key in ('left', 'top', 'width', 'height')]))
+                                      [box[key] for key in WHOLE]))
     parts = [columns_to_part(columns[part], part == 'test') for part in ('train', 'test')]
     return Parsed(*parts, lists=lists, notes=['{:,} of {:,} listed photos have no file'.format(lost, listed)])
 

@@ -1,0 +1,17 @@
+"""Fixtures that several test files use."""
+
+import types
+
+import pytest
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A folder that a web server shows: folder, server, address. Downloads try again without a pause."""
+    from datasets import fetch
+    from tests import fake_data
+    monkeypatch.setattr(fetch, 'PAUSE', 0)
+    folder = tmp_path / 'published'
+    folder.mkdir()
+    with fake_data.Server(folder) as server:
+        yield types.SimpleNamespace(folder=folder, server=server, address=server.address)
