@@ -8,6 +8,8 @@ so the same seed gives the same pixels on every machine and with every version o
 import math
 import os
 import unicodedata
+import zipfile
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,14 +62,10 @@ def load(args):
     name = '{}_{}x{}_seed{}.npz'.format(args.glyphs_level, 2 * args.glyphs_classes, args.glyphs_instances,
                                         args.glyphs_seed)
     path = os.path.join(folder, name)
-    if os.path.exists(path):
-        try:
-            with np.load(path) as stored:
-                images, letters = stored['images'], stored['letters']
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError('{} cannot be read ({}). Fix: delete it, it will be drawn again'.format(
-                path, error)) from error
-    else:
+    try:
+        with np.load(path) as stored:
+            images, letters = stored['images'], stored['letters']
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):      # not there, or damaged
         letters = choose(2 * args.glyphs_classes)
         images = draw_all(letters, args.glyphs_instances, args.glyphs_level, args.glyphs_seed)
         save(path, images, letters)
@@ -215,15 +213,14 @@ def draw(polygons, rng, rotation, size, shear, thick, shift, paper, ink, invert,
     return np.clip(grey + dice * int(noise * 4096 / 147.8) // 4096, 0, 255).astype(np.uint8)
 
 
-def choose(count):
-    """int64 (count,) code points: letters of enough faces, none drawn like another, in a fixed random order."""
+@lru_cache
+def distinct():
+    """Code points, ascending: letters of enough faces, none of which is drawn like an earlier one."""
     fonts = {name: face(name) for name in FACES}
-    maps = [set(font.getBestCmap()) for font in fonts.values()]
-    codes = [code for code in sorted(set.union(*maps))
-             if unicodedata.category(chr(code)).startswith('L') and sum(code in m for m in maps) >= LEAST_FACES]
-    shown = [fonts['DejaVuSans'], fonts['DejaVuSerif']]
+    maps = {name: set(font.getBestCmap()) for name, font in fonts.items()}
     shown = ('DejaVuSans', 'DejaVuSerif')
-    codes = [code for code in codes if all(code in fonts[name].getBestCmap() for name in shown)]
+    codes = [code for code in sorted(maps[shown[0]] & maps[shown[1]])
+             if unicodedata.category(chr(code))[0] == 'L' and sum(code in m for m in maps.values()) >= LEAST_FACES]
     outlines = [[outline(fonts[name], code) for name in shown] for code in codes]
     drawn = [k for k, pair in enumerate(outlines) if all(pair)]
     codes = [codes[k] for k in drawn]
@@ -238,10 +235,16 @@ def choose(count):
     for k in range(len(codes)):
         if not alike[k, kept].any():
             kept.append(k)
-    if count > len(kept):
+    return np.array(codes)[kept]
+
+
+def choose(count):
+    """int64 (count,) code points of `distinct` letters, in a fixed random order."""
+    letters = distinct()
+    if count > len(letters):
         raise UserError('--glyphs_classes={} needs {} letters, but only {} are different enough. Fix: at most '
-                        '{}'.format(count // 2, count, len(kept), len(kept) // 2))
-    return np.array(codes)[np.random.RandomState(0).permutation(kept)[:count]]
+                        '{}'.format(count // 2, count, len(letters), len(letters) // 2))
+    return np.random.RandomState(0).permutation(letters)[:count]
 
 
 def draw_all(letters, instances, level, seed):
