@@ -5,7 +5,7 @@ import numpy as np
 from evaluation.scores import down, up
 from evaluation.sweep import sweep
 
-SAMPLE = 512
+SAMPLE = 1024
 LIMIT = 2 ** 21    # stored entries above which the lists are boiled down
 
 
@@ -34,7 +34,8 @@ class Lists:
         self.count = np.zeros(len(queries), dtype=np.int64)
         self.most = 4 * depth + len(galleries) // 128 + 256    # entries of one query before it is called crowded
         self.limit = LIMIT + 2 * int(depth.sum())
-        self.store, self.stored = [], 0
+        self.store = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+        self.stored = 0
         never = np.full(len(queries), np.inf, dtype=np.float32)
         if target is None:
             self.target_low, self.target_high = never, never
@@ -93,10 +94,17 @@ class Lists:
 
     def _boil(self, final=False):
         """Keep of the store only what may still matter; raise thresholds; close and drop queries."""
-        if self.store:
-            row, column, value = (np.concatenate(parts) for parts in zip(*self.store))
-        else:
-            row, column, value = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32)
+        row, column, value = (np.concatenate(parts) for parts in zip(*self.store))
+        still = self.open[row]
+        row, column, value = self._rank(row[still], column[still], value[still], row[~still], column[~still])
+        still = self.open[row]
+        if final or len(row) > self.limit // 2:
+            self._settle(row[~still], column[~still])
+            row, column, value = row[still], column[still], value[still]
+        self.store, self.stored = [(row, column, value)], len(row)
+
+    def _rank(self, row, column, value, closed_row, closed_column):
+        """Raise the thresholds of open queries by what they have listed, and leave out what no threshold lets pass."""
         order = np.lexsort((-value, row))
         row, column, value = row[order], column[order], value[order]
         stored = np.bincount(row, minlength=len(self.queries))
@@ -110,15 +118,12 @@ class Lists:
             self.count[done] += above[done]
             self._close(done)
         keep = (value > self.low[row]) & (value <= self.high[row])
-        stored = np.bincount(row[keep], minlength=len(self.queries))
-        self._drop(stored > self.most)
-        keep &= ~self.crowded[row]
-        row, column, value = row[keep], column[keep], value[keep]
-        still = self.open[row]
-        if final or len(row) > self.limit // 2:
-            self._settle(row[~still], column[~still])
-            row, column, value = row[still], column[still], value[still]
-        self.store, self.stored = [(row, column, value)], len(row)
+        row = np.concatenate([row[keep], closed_row])
+        column = np.concatenate([column[keep], closed_column])
+        value = np.concatenate([value[keep], np.zeros(len(closed_row), dtype=np.float32)])
+        self._drop(np.bincount(row, minlength=len(self.queries)) > self.most)
+        keep = ~self.crowded[row]
+        return row[keep], column[keep], value[keep]
 
     def _settle(self, row, column):
         """Count the listed items of closed queries that come before the best positive."""

@@ -65,6 +65,8 @@ class Scores:
 
     def panels(self, queries, galleries, entries=2 ** 22):
         """Yield (start, float64 (n, G)): the scores of queries[start:start + n] against all galleries."""
+        if not len(queries):
+            return
         x = self.x[galleries].astype(np.float64)
         # Two equal vectors must score the same whatever the order in which a matrix product adds: copy from the first.
         _, first, inverse = np.unique(self.x[galleries].view(np.dtype((np.void, 4 * x.shape[1]))).ravel(),
@@ -130,7 +132,7 @@ class Filter:
             norms = np.sqrt(-2.0 * half[:, 0])
             size = 0.5 * (norms + norms[:len(galleries)].max()) ** 2
         k = left.shape[1]
-        error = (min(k, 8.0 * np.sqrt(k)) + 4.0) * 2.0 ** -24 * size + extra
+        error = (min(k, 8.0 * np.sqrt(k)) + 4.0) * 2.0 ** -24 * size + extra + 1e-30
         first = 0 if self.symmetric else len(galleries)
         self.right = nd.array(right[:len(galleries)], ctx=ctx)
         self.left = self.right if left is right and self.symmetric else nd.array(left[first:], ctx=ctx)
