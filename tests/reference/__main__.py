@@ -29,7 +29,7 @@ def prefix_of(name, families):
     return max(fitting, key=len, default=None)
 
 
-def family_of(path, root, case, papers):
+def family_of(path, case, papers):
     """(paper, prefix) of a file; paper is None if it is unknown, prefix too if it is unknown to the paper."""
     folders = [part for part in path.resolve().parts[:-1] if part in PAPERS]
     if folders:
@@ -59,7 +59,7 @@ def run(root, verbose=False, write=print):
             counts.setdefault(('unreadable', str(shown)), [0, 0, 0])[1] += 1
             details.append('{}: {}'.format(shown, error))
             continue
-        paper, prefix = family_of(path, root, case, papers)
+        paper, prefix = family_of(path, case, papers)
         count = counts.setdefault((paper or 'unknown', prefix or case.name.split('_')[0]), [0, 0, 0])
         if paper is None or prefix is None:
             count[2] += 1

@@ -36,7 +36,7 @@ def semi_hard(case):
             raise Difference('out_loss: NaN recorded for a batch that has positive pairs')
         for key in list(case.arrays):
             if key.startswith(('out_loss', 'grad_')):
-                case.arrays[key] = np.zeros_like(case[key])
+                case.arrays[key] = np.where(np.isnan(case[key]), 0, case[key])
     ranking(softmax_ranking.semi_hard)(case)
 
 
