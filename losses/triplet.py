@@ -46,21 +46,24 @@ class MinedTriplets(Criterion):
         super().__init__(**kwargs)
         self.margin, self.n_inner_pts, self.ee_l2norm = margin, n_inner_pts, ee_l2norm
 
-    def mine(self, positive, negative, x, label):
-        """int (3, T) from numpy distances (n, n) of positive and of negative pairs."""
+    def mine(self, x, label):
+        """int (3, T): anchor, positive, negative, from embedding x (n, D) and label, a numpy array (n,)."""
         raise NotImplementedError('{} must define mine()'.format(type(self).__name__))
 
     def pair_distances(self, F, x):
         """(positive, negative) distances, (n, n) both."""
         return expansion.pair_distances(F, x, self.n_inner_pts, self.ee_l2norm, self.distance)
 
+    def distances_now(self, x):
+        """pair_distances as numpy arrays, outside the gradient."""
+        with autograd.pause():
+            return [d.asnumpy() for d in self.pair_distances(nd, x)]
+
     def inputs(self, out, batch):
         """Mine; the equation gets positions in the flattened distance matrices."""
         x, label = out.embedding, batch.label.asnumpy()
         expansion.check_batch(self.n_inner_pts, len(label))
-        with autograd.pause():
-            positive, negative = (d.asnumpy() for d in self.pair_distances(nd, x))
-        (a, p, n), valid = mining.or_placeholder(self.mine(positive, negative, x, label))
+        (a, p, n), valid = mining.or_placeholder(self.mine(x, label))
         index = [flat_index(a, p, len(label)), flat_index(a, n, len(label))]
         return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid, ctx=x.context))
 
@@ -97,7 +100,8 @@ class TripletSemiHard(MinedTriplets):
         expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
         return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
 
-    def mine(self, positive, negative, x, label):
+    def mine(self, x, label):
+        positive, negative = self.distances_now(x)
         return mining.semi_hard(positive, label, negative)
 
 
@@ -127,7 +131,8 @@ class TripletBatchHard(MinedTriplets):
         expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
         return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
 
-    def mine(self, positive, negative, x, label):
+    def mine(self, x, label):
+        positive, negative = self.distances_now(x)
         return mining.batch_hard(positive, label, negative)
 
 
@@ -170,5 +175,5 @@ class TripletLocal(MinedTriplets):
         expansion.check_batch(args.n_inner_pts, args.batch_size, getattr(args, 'num_instances', None))
         return cls(args.margin, args.n_targets, args.normalized, args.n_inner_pts, args.ee_l2norm)
 
-    def mine(self, positive, negative, x, label):
+    def mine(self, x, label):
         return mining.build_triplets(x.asnumpy(), label, self.n_targets)
