@@ -142,6 +142,13 @@ def test_recall_curve_reads_steps_and_minutes_from_the_log():
         plots.recall_curves({'a': log}, 'nowhere', k=8)
 
 
+def test_loss_curve_of_a_run_shorter_than_the_logging_interval(tmp_path):
+    plots.loss_curve({'a': [{'kind': 'epoch', 'epoch': 0, 'step': 4, 'loss': 0.2}]}, tmp_path / 'loss')
+    assert (tmp_path / 'loss.png').exists()
+    with pytest.raises(UserError, match='no run has logged a loss'):
+        plots.loss_curve({'a': [{'kind': 'step', 'step': 4}]}, tmp_path / 'none')
+
+
 def test_tsne_separates_clusters_and_is_the_same_twice(tmp_path):
     rng = np.random.RandomState(0)
     labels = np.repeat(np.arange(3), 20)

@@ -33,6 +33,11 @@ def as_lists(runs):
     return out
 
 
+def losses_of(log, kind):
+    """[(step, loss)] of the records of one kind."""
+    return [(r['step'], r['loss']) for r in log if r.get('kind') == kind and r.get('loss') is not None and 'step' in r]
+
+
 @styled
 def recall_curves(runs, path, k=1, baselines=None):
     """Recall@k of several runs against the step (left) and against the time (right) -> `path`.png and .pdf.
@@ -74,6 +79,8 @@ def recall_curves(runs, path, k=1, baselines=None):
 def loss_curve(runs, path, window=None):
     """Training loss against the step; thin: each logged value, thick: the mean of the last `window` of them.
 
+    A run too short to have logged a step is drawn by the mean losses of its epochs.
+
     runs : as in `recall_curves`. The window is a fiftieth of the run unless given.
     """
     figure = Figure(figsize=(5.4, 3.6))
@@ -82,7 +89,8 @@ def loss_curve(runs, path, window=None):
     for i, (name, logs) in enumerate(as_lists(runs).items()):
         color, line = COLORS[i % 7], LINES[(i // 7) % 4]
         for j, log in enumerate(logs):
-            rows = [(r['step'], r['loss']) for r in log if r.get('kind') == 'step' and r.get('loss') is not None]
+            # a run shorter than --summary_step has logged no step, only the means of its epochs
+            rows = losses_of(log, 'step') or losses_of(log, 'epoch')
             if not rows:
                 continue
             drawn = True
