@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 
 from engine.errors import UserError
 
+IMREAD_RGB = getattr(cv2, 'IMREAD_COLOR_RGB', None)    # since OpenCV 4.11; saves a pass over the picture
+
 Data = namedtuple('Data', 'name train test protocol val notes pairs', defaults=(None, (), None))
 Data.__doc__ = """A loaded data set.
 
@@ -161,11 +163,11 @@ def decode(data, path='image'):
         raise BadImage(path, 'the file is empty')
     if _plain(data):
         try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            image = cv2.imdecode(data, IMREAD_RGB or cv2.IMREAD_COLOR)
         except cv2.error:
             image = None
         if image is not None:
-            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+            return image if IMREAD_RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return _decode_with_pil(data, path)
 
 

@@ -4,9 +4,9 @@ Layout of a store folder: pixels.u8 (all images one after the other, RGB, rows f
 and width), keys.npy (the images it holds), about.json. Several processes share one copy through the page cache.
 
 Exactness. A transform whose first step is a fixed resize (margin, margin_simple, ranking_batch, heated_up,
-local_sampling, npair) gets a store made by that very step: its pictures equal the JPEG path bit for bit. The others
-(embedding_expansion, ranking_img, none) resize from the original by a varying amount; from the store they start from a
-smaller photo, so their pictures differ slightly (docs/datasets.md has the size of it).
+local_sampling, npair) gets a store made by that very step: its pictures equal the JPEG path bit for bit. So do those of
+embedding_expansion that are cropped (half of them); its others, its test view and ranking_img resize from the original
+and start from a smaller photo with the store, so their pictures differ slightly (docs/datasets.md has the numbers).
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def add_args(group):
                        help='square: N x N, aspect not kept; short: short side N, aspect kept; auto: as --transform '
                             'begins')
     group.add_argument('--store_size', type=bounded(int, 0, 4096), default=0, metavar='N',
-                       help='pixels of the stored side; 0: as --transform and --image_size ask, at least 256')
+                       help='pixels of the stored side; 0: as --transform and --image_size ask')
     group.add_argument('--store_dir', default='', metavar='DIR',
                        help='where stores are kept; empty: .prepared/ in the folder of the data set')
 
@@ -70,7 +70,7 @@ def form_of(args):
     elif name == 'ranking_img':
         shape, kind, size = 'short', 'area', 512
     else:
-        shape, kind, size = 'square', 'linear', max(256, round(1.125 * args.image_size))
+        shape, kind, size = 'square', 'linear', round(1.125 * args.image_size)
     if args.store_shape not in ('auto', shape):
         shape, kind = args.store_shape, 'linear' if args.store_shape == 'square' else 'area'
     return Form(shape, kind, args.store_size or size)

@@ -62,7 +62,7 @@ def test_other_transforms_stay_close(tmp_path):
 
 
 @pytest.mark.parametrize('words, form', [
-    ([], ('square', 'linear', 256)), (['--image_size=299'], ('square', 'linear', 336)),
+    ([], ('square', 'linear', 252)), (['--image_size=299'], ('square', 'linear', 336)),
     (['--transform=margin', '--image_size=227'], ('square', 'linear', 259)),
     (['--transform=heated-up'], ('square', 'lanczos', 256)), (['--transform=npair', '--image_size=227'],
                                                              ('short', 'antialias', 256)),
@@ -74,7 +74,7 @@ def test_the_form_follows_the_transform(words, form):
 
 def test_short_side_form_keeps_the_aspect_and_never_enlarges(tmp_path):
     data = photos(tmp_path)
-    store.attach(data, flags(tmp_path / 'stores', '--store_shape=short'), lambda text: None)
+    store.attach(data, flags(tmp_path / 'stores', '--store_shape=short', '--store_size=256'), lambda text: None)
     assert [data.train.read(k).shape[:2] for k in range(3)] == [(256, 341), (346, 256), (200, 260)]
     with pytest.raises(ValueError, match='read-only'):
         data.train.read(0)[0] = 0
