@@ -9,7 +9,7 @@ from engine.errors import UserError
 from engine.flags import boolean, bounded, floats
 from engine.runtime import autograd, gluon, mx, nd
 from losses.base import Out
-from models import backbones, heads, weights
+from models import backbones, fusion, heads, weights
 
 FEATURES = (None, 'pooled', 'map')
 
@@ -41,6 +41,7 @@ class EmbeddingNet(gluon.HybridBlock):
         self.preprocessing = preprocessing
         self.size = size
         self.pretrained = False              # True once weights of another training filled the trunk
+        self._moving = False                 # True while a training step may still write running statistics
         per_channel = 255.0 / preprocessing.range
         with self.name_scope():
             self.trunk = backbone.trunk
@@ -61,6 +62,10 @@ class EmbeddingNet(gluon.HybridBlock):
         return self.preprocessing.std
 
     def __call__(self, image):
+        if autograd.is_training():
+            self._moving = True
+        else:
+            self.settle()
         out = super().__call__(image)
         return Out(*out) if isinstance(out, (list, tuple)) else Out(out, None)
 
@@ -77,11 +82,27 @@ class EmbeddingNet(gluon.HybridBlock):
             x = F.reverse(x, axis=1)
         return F.broadcast_div(F.broadcast_sub(x, offset), scale)
 
+    def settle(self):
+        """Wait until BatchNorm's running statistics are final.
+
+        The fused operator (fusion.fuse) writes them in its backward pass without telling MXNet's scheduler, so who
+        reads them, in evaluation or for a file, must wait for the last training step to be done.
+        """
+        if self._moving:
+            nd.waitall()
+            self._moving = False
+
     def pooled(self, image):
         """(n, F): global average of the trunk's last map, whatever head and feature the network has."""
+        self.settle()
         device = image.context
         maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
         return heads.pool(nd, maps[-1])
+
+    def fuse(self, active=True):
+        """Let BatchNorm compute the ReLU behind it (fusion.fuse); `fuse(False)` before an export or a move to a GPU."""
+        fusion.fuse(self.trunk, active, rows=(backbones.Trunk,))
+        self.hybridize(static_alloc=True)
 
     def apply_lr_mult(self, args):
         """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and, if pretrained, --conv_lr_mult."""
@@ -103,6 +124,7 @@ class EmbeddingNet(gluon.HybridBlock):
 
     def save(self, file):
         """Write parameters, architecture and preprocessing to one file (read by `load` and `--pretrained=FILE`)."""
+        self.settle()
         arrays = {name: param._reduce() for name, param in self._collect_params_with_prefix().items()}
         arrays[weights.DESCRIBE] = weights.pack(self.describe())
         nd.save(str(file), arrays)
@@ -183,6 +205,8 @@ def build(args, criterion, ctx=None):
     net.pretrained = source is not False
     if args.freeze_bn:
         net.trunk.apply(_use_global_statistics)
+    if fusion.possible(net.offset.list_ctx()):
+        net.fuse()
     return net
 
 

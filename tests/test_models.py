@@ -144,7 +144,7 @@ def test_cascade_without_named_depths_takes_the_last_map_of_each_resolution():
 def test_ranking_head_of_resnet_v2_takes_the_map_before_the_last_norm():
     net = build('--backbone=resnet18_v2', '--image_size=64', head='two_head', feature='pooled')
     blocks = list(net.trunk._children.values())
-    assert [type(b).__name__ for b in blocks[net.trunk.taps[0] + 1:]] == ['BatchNorm', 'Activation']
+    assert [type(b).__name__ for b in blocks[net.trunk.taps[0] + 1:]] == ['BatchNorm', 'Fused']
     assert net.head.dense.weight.shape == (8, 512 * 2 * 2)
 
 
@@ -340,6 +340,32 @@ def test_frozen_batch_norm_keeps_its_statistics():
     nd.waitall()
     assert before and all((p.data().asnumpy() == before[n]).all() for n, p in net.collect_params('.*running.*').items())
     np.testing.assert_allclose(trained.asnumpy(), net(x).embedding.asnumpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name, pairs', [('convnet', 4), ('mobilenet0.25', 27), ('resnet18_v1', 9), ('googlenet', 57)])
+def test_fusing_batch_norm_and_relu_changes_no_number(name, pairs):
+    net = build('--backbone=' + name, '--image_size=64', feature='pooled')
+    names, start = list(net._collect_params_with_prefix()), {}
+    for param in net._collect_params_with_prefix().values():
+        start[param] = param.data().copy()
+    results = []
+    for active in (True, False):
+        for param, value in start.items():
+            param.set_data(value)
+        net.fuse(active)
+        assert list(net._collect_params_with_prefix()) == names
+        with autograd.record():
+            loss = (net(pictures(4, 64)).embedding * nd.arange(8)).sum()
+        loss.backward()
+        nd.waitall()
+        grads = [p.grad().asnumpy() for p in start if p.grad_req != 'null']
+        moved = [p.data().asnumpy() for p in start if 'running' in p.name]
+        operators = net._cached_graph[1].tojson().count('"op": "_contrib_BatchNormWithReLU"')
+        assert operators == (pairs if active else 0)
+        results.append((loss.asscalar(), grads, moved, net(pictures(2, 64)).feature.asnumpy()))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
+    for a, b in zip([*results[0][1], *results[0][2], results[0][3]], [*results[1][1], *results[1][2], results[1][3]]):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=2e-3 * max(1e-3, np.abs(b).max()))
 
 
 def test_same_seed_same_start():
