@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 
 from engine.errors import UserError
-from engine.runtime import mx
+from engine.runtime import mx, nd
 from models import weights
 from samplers.base import Plan
 
@@ -56,7 +56,8 @@ def write(folder, net, criterion, trainers, state, args, plans=None):
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         net.save(str(aside / 'net.params'))
-        criterion.save_parameters(str(aside / 'criterion.params'))
+        nd.save(str(aside / 'criterion.params'), {name: parameter.data().as_in_context(mx.cpu()) for name, parameter
+                                                  in criterion._collect_params_with_prefix().items()})
         for number, trainer in enumerate(trainers):
             trainer.save_states(str(aside / 'trainer{}.states'.format(number)))
         if plans is not None:
@@ -126,8 +127,12 @@ def restore(folder, net, criterion, trainers, ctx):
     try:
         file = str(folder / 'net.params')
         weights.restore(net, weights.load_file(file), file)
-        if criterion.collect_params():
-            criterion.load_parameters(str(folder / 'criterion.params'), ctx=ctx[0])
+        own = criterion._collect_params_with_prefix()
+        arrays = nd.load(str(folder / 'criterion.params')) if own else {}
+        if set(arrays) != set(own):
+            raise ValueError('criterion.params holds {}, the loss has {}'.format(sorted(arrays), sorted(own)))
+        for name, parameter in own.items():
+            parameter.set_data(arrays[name].as_in_context(ctx[0]))
         for number, trainer in enumerate(trainers):
             trainer.load_states(str(folder / 'trainer{}.states'.format(number)))
     except (OSError, ValueError, AssertionError, mx.MXNetError) as error:

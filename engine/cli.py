@@ -14,7 +14,8 @@ import evaluation
 import losses
 import models
 import samplers
-from engine import checkpoint, jobs, run as runs
+from engine import checkpoint, jobs
+from engine import run as runs
 from engine.errors import UserError, pick_name
 
 COMMANDS = {
@@ -37,9 +38,10 @@ class Parser(argparse.ArgumentParser):
         args, extra = self.parse_known_args(argv)
         if not extra:
             return args
-        legal = sorted({text for action in self._actions for text in action.option_strings if text.startswith('--')})
+        spellings = [[text for text in action.option_strings if text.startswith('--')] for action in self._actions]
+        legal = sorted(texts[0] for texts in spellings if texts)
         word = extra[0].split('=')[0]
-        close = difflib.get_close_matches(word, legal, n=3, cutoff=0.6)
+        close = difflib.get_close_matches(word, sum(spellings, []), n=3, cutoff=0.6)
         owners = ['--loss=' + name for name, loss in losses.LOSSES.items() if word in flags_of(loss.add_args)]
         owners += ['--sampler=' + name for name, sampler in samplers.SAMPLERS.items()
                    if word in flags_of(sampler.add_args)]

@@ -15,8 +15,10 @@ from engine.errors import UserError
 from engine.run import Run, commit, environment
 from engine.runtime import mx
 from engine.trainer import Interrupted, Trainer
-from evaluation import baselines, classify, pictures, protocols, report as reports
-from evaluation.embed import embed as embed_split, save_embeddings
+from evaluation import baselines, classify, pictures, protocols
+from evaluation import report as reports
+from evaluation.embed import embed as embed_split
+from evaluation.embed import save_embeddings
 from losses import get_loss
 
 FLAGS = {'prepare': preparation.add_args, 'report': reports.add_args}
@@ -125,7 +127,7 @@ def train(args):
     result = outcome(args, state, before)
     run.write_json('result.json', result)
     if args.figures:
-        pictures.end(job, run, kept.get('test'))
+        pictures.end(job, run, kept.get('test'), before)
     run.close()
     last, best = result['recall'], result['best_recall']
     first = next(iter(last))

@@ -120,9 +120,9 @@ class Trainer:
         rng = np.random.RandomState([self.args.seed, epoch])
         plans = self.sampler.plan(epoch, rng, self.embed_train)
         if not plans:
-            raise UserError('the sampler {} found no batch: --batch_size={} with {} images of {} classes. Fix: a smaller '
-                            '--batch_size or --num_instances'.format(type(self.sampler).__name__, self.args.batch_size,
-                                                                     len(self.train), self.train.num_classes))
+            raise UserError('--sampler={} found no batch: --batch_size={} with {} images of {} classes. Fix: a smaller '
+                            '--batch_size or --num_instances'.format(
+                                self.args.sampler, self.args.batch_size, len(self.train), self.train.num_classes))
         return plans
 
     def fit(self):
@@ -201,7 +201,9 @@ class Trainer:
     def step(self, batch, lr):
         """Forward, backward and, every --caffe_iter_size batches, the update. Returns the mean loss as a float."""
         args, iteration = self.args, self.state['iteration']
+        # every step has its own stream (dropout, sampled pairs), so that resuming needs no saved generator
         mx.random.seed((args.seed * 1000003 + iteration) % (2 ** 31 - 1))
+        np.random.seed((args.seed * 1000003 + iteration) % (2 ** 31 - 1))
         label = nd.array(batch.label, ctx=self.ctx[0], dtype='int32')
         with autograd.record():
             out = self.forward(batch.image)

@@ -36,13 +36,15 @@ def show(board, tag, file, step):
         board.add_image(tag, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), step, dataformats='HWC')
 
 
-def end(job, run, embeddings):
+def end(job, run, embeddings, before):
     """At the end of training: recall and loss curves, and what `of_embeddings` draws; also into TensorBoard."""
     log, folder = read_log(run.folder), run.folder / 'figures'
     first = job.args.recallk[0]
     if any('recall' in line for line in log):
-        plots.recall_curves({job.args.loss: log}, str(folder / 'recall_curves'), k=first)
-    plots.loss_curve({job.args.loss: log}, str(folder / 'loss_curve'))
+        levels = {name: recall[str(first)] for name, recall in before.items()}
+        plots.recall_curves({job.args.loss: log}, str(folder / 'recall_curves'), k=first, baselines=levels)
+    if log:
+        plots.loss_curve({job.args.loss: log}, str(folder / 'loss_curve'))
     if embeddings is None:
         return
     of_embeddings(job, folder, embeddings)
@@ -68,10 +70,10 @@ def of_embeddings(job, folder, embeddings):
     lists, _ = knn.neighbours(embeddings, 4, query=split.query, metric=job.args.metric)
     rows = None if split.query is None else np.flatnonzero(split.query)
     for which in PANELS:
-        plots.retrieval_panel(read, lists, split.labels, str(folder / ('retrieval_panel_' + which)), which=which,
-                              names=split.names, queries=rows, seed=seed)
-    points = plots.tsne(embeddings, split.labels, str(folder / 'tsne'), names=split.names, max_points=job.args.tsne_points,
-                        seed=seed)
+        plots.retrieval_panel(read, lists, split.labels, str(folder / ('retrieval_panel_' + which)),
+                              which=which, names=split.names, queries=rows, seed=seed)
+    points = plots.tsne(embeddings, split.labels, str(folder / 'tsne'), names=split.names,
+                        max_points=job.args.tsne_points, seed=seed)
     plots.tsne_thumbnails(points, read, str(folder / 'tsne_thumbnails'), labels=split.labels)
     plots.similarity_histogram(embeddings, split.labels, str(folder / 'similarity_histogram'), seed=seed)
     if job.confusion is not None:

@@ -28,7 +28,7 @@ class Margin(Criterion):
     num_classes : int, C
     margin, beta, nu : alpha, the initial beta, the weight of beta
     lr_beta : learning rate of beta, 0 for a constant
-    rng : numpy RandomState of the sampling; the global one if left out, which checkpoints save and restore
+    rng : numpy RandomState of the sampling; the global one if left out, which the training loop seeds at every step
     """
 
     sampler = 'pk'

@@ -19,7 +19,7 @@ cat <<TEXT
 
 result          $run/result.json
 curves          $run/figures/recall_curves.png
-retrievals      $run/figures/retrieval_panel.png
+retrievals      $run/figures/retrieval_panel_random.png, ..._best.png, ..._worst.png
 map             $run/figures/tsne.png
 TensorBoard     .venv/bin/tensorboard --logdir $run/tensorboard, then open http://localhost:6006
 TEXT

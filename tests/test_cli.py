@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+import datasets
 import losses
 import main
 import samplers
@@ -28,8 +29,8 @@ def dry_run(capsys, *argv):
 
 def test_every_flag_of_the_original_embedding_expansion_parses(capsys):
     flags = dry_run(capsys, *ORIGINAL_EE)
-    assert len(ORIGINAL_EE) == 31
-    assert (flags['loss'], flags['data_name'], flags['soft_margin']) == ('hphn_triplet', 'cars196', True)
+    assert len(ORIGINAL_EE) == 32
+    assert (flags['loss'], datasets.resolve(flags['data_name']), flags['soft_margin']) == ('hphn_triplet', 'cars196', True)
     assert flags['lr_decay_epochs'] == [400, 800, 1200, 1600] and flags['recallk'] == [1, 2, 4, 8]
 
 
@@ -48,7 +49,7 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
 
 
 @pytest.mark.parametrize('argv, words', [
-    (['--n_iner_pts=2'], ['--n_iner_pts=2 is not a flag here', 'Did you mean --n_inner_pts?', 'Legal flags: --']),
+    (['--n_iner_pts=2'], ['--n_iner_pts=2 is not a flag here', 'Did you mean --n_inner_pts', 'Legal flags: --']),
     (['--lr_beta=1'], ['--lr_beta=1 is not a flag here', 'It belongs to --loss=margin']),
     (['--loss=nothing'], ['--loss=nothing is unknown', 'Legal values', 'hphn_triplet']),
     (['--data_name=kub200'], ['--data_name=kub200 is unknown', 'cub200']),
