@@ -75,6 +75,11 @@ def load(args):
                             'needs disjoint classes'.format(name, len(both), data.train.names[
                                 int(np.searchsorted(data.train.classes, both[0]))], data.protocol))
     if args.val_classes:
+        if data.train is None or data.protocol == 'classification' or data.val is not None:
+            raise UserError('--val_classes holds out whole training classes, but {}. Fix: leave the flag out'.format(
+                'the data set has a validation part of its own' if data.val is not None else
+                '--data_name={} is scored {}'.format(
+                    name, 'on its training classes' if data.train is not None else 'on pairs alone')))
         train, val = hold_out(data.train, args.val_classes)
         data = data._replace(train=train, val=val)
     if args.crop_box:

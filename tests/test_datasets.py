@@ -259,9 +259,19 @@ def test_part_folders(tmp_path):
             write(str(tmp_path / part / name / '0.png'))
     data = folder(tmp_path)
     assert data.protocol == 'classification' and data.test.names == ['a', 'b']
+    with pytest.raises(UserError, match='scored on its training classes'):
+        folder(tmp_path, '--val_classes=1')
     write(str(tmp_path / 'test' / 'c' / '0.png'))
     data = folder(tmp_path)
     assert data.protocol == 'mixed' and '2 of 3 test classes' in data.notes[0]
+
+
+def test_a_validation_part_of_its_own(tree):
+    rows = ['a/0.png,a,train', 'b/0.png,b,val', 'c/0.png,c,test']
+    path = table(tree / 'l.csv', '\n'.join(['path,label,split', *rows]))
+    assert folder(path).val.names == ['b']
+    with pytest.raises(UserError, match='validation part of its own'):
+        folder(path, '--val_classes=1')
 
 
 def test_csv_with_a_query_and_a_gallery(tree):
