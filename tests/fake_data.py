@@ -153,7 +153,8 @@ def sop(folder):
 
 def inshop(folder):
     files, partition, boxes = {}, [], []
-    plan = {1: ('train',) * 3, 4: ('train',) * 2, 7: ('query', 'gallery', 'gallery'), 9: ('query', 'query', 'gallery')}
+    plan = {1: ('train',) * 3, 4: ('train',) * 2, 7: ('query', 'gallery', 'gallery', 'gallery'),
+            9: ('query', 'query', 'gallery', 'gallery')}
     for item, parts in plan.items():
         for k, part in enumerate(parts):
             name = 'img/{}/Dresses/id_{:08d}/{:02d}_1_front.jpg'.format('WOMEN' if item % 2 else 'MEN', item, k)
@@ -166,7 +167,7 @@ def inshop(folder):
         lines([(len(partition),), ('image_name', 'item_id', 'evaluation_status')] + partition))
     (folder / 'list_bbox_inshop.txt').write_bytes(
         lines([(len(boxes),), ('image_name', 'clothes_type', 'pose_type', 'x_1', 'y_1', 'x_2', 'y_2')] + boxes))
-    return {'inshop': {'train': {'images': 5, 'classes': 2}, 'test': {'classes': 2, 'query': 3, 'gallery': 3}}}
+    return {'inshop': {'train': {'images': 5, 'classes': 2}, 'test': {'classes': 2, 'query': 3, 'gallery': 5}}}
 
 
 def street2shop(folder):
@@ -246,18 +247,18 @@ def aircraft(folder):
 def nabirds(folder):
     files, tables = {}, defaultdict(list)
     for c in (295, 817, 1010):
-        for k in range(4):
+        for k in range(5):
             key = '{:08x}-{:04d}'.format(c, k)
             name = '{:04d}/{}.jpg'.format(c, key.replace('-', ''))
             files['nabirds/images/' + name] = photo(c + k)
             tables['images'].append((key, name))
             tables['image_class_labels'].append((key, c))
-            tables['train_test_split'].append((key, int(k != 3)))
+            tables['train_test_split'].append((key, int(k < 3)))
             tables['bounding_boxes'].append((key, 3, 2, 30, 20))
         tables['classes'].append((c, 'Bird number {}'.format(c)))
     files.update({'nabirds/{}.txt'.format(name): lines(rows) for name, rows in tables.items()})
     tar(folder / 'nabirds.tar.gz', files)
-    return {'nabirds': {'train': {'images': 9, 'classes': 3}, 'test': {'images': 3, 'classes': 3}}}
+    return {'nabirds': {'train': {'images': 9, 'classes': 3}, 'test': {'images': 6, 'classes': 3}}}
 
 
 def flowers102(folder):
@@ -276,7 +277,7 @@ def dogs(folder):
     breeds = ['n02085620-Chihuahua', 'n02113978-Mexican_hairless']
     files, lists = {}, {'train': ([], []), 'test': ([], [])}
     for label, breed in zip((1, 120), breeds):
-        for k in range(5):
+        for k in range(6):
             name = '{}/{}_{}.jpg'.format(breed, breed[:9], 100 + k)
             files['Images/' + name] = photo(100 * label + k)
             paths, labels = lists['train' if k < 3 else 'test']
@@ -285,7 +286,7 @@ def dogs(folder):
     tar(folder / 'images.tar', files, 'w')
     tar(folder / 'lists.tar', {half + '_list.mat': mat(file_list=paths, labels=np.array(labels)[:, None])
                                for half, (paths, labels) in lists.items()}, 'w')
-    return {'dogs': {'train': {'images': 6, 'classes': 2}, 'test': {'images': 4, 'classes': 2}}}
+    return {'dogs': {'train': {'images': 6, 'classes': 2}, 'test': {'images': 6, 'classes': 2}}}
 
 
 BUILDERS = {'cub200': cub200, 'cars196': cars196, 'stanford_cars': stanford_cars, 'sop': sop, 'inshop': inshop,

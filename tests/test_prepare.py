@@ -140,7 +140,8 @@ def test_wrong_counts_are_an_error_that_names_them(published, tmp_path):
     recalled = dataclasses.replace(fake, counts=(fact._replace(confidence='recalled'),))
     prepare.run(flags(root), recalled, said.append)
     assert any(line.startswith('warning: train has 8 images') for line in said)
-    assert 'not comparable' in load(flags(root), 'cub200', recalled).notes[0]
+    note, = load(flags(root), 'cub200', recalled).notes
+    assert 'not comparable: train has 8 images where the data set has 5,864' in note
 
 
 def test_sets_behind_a_form_say_which_files_go_where(published, tmp_path):

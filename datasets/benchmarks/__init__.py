@@ -124,9 +124,11 @@ def to_data(benchmark, name, root, parsed):
     shared = protocol == 'classification'
     train = None if parsed.train is None else to_split(root, parsed.train, parsed.test if shared else None)
     test = to_split(root, parsed.test, parsed.train if shared else None)
-    notes = ['{}: {}; figures on these files are not comparable'.format(benchmark.title, describe(fact, number))
-             for fact, number in differences(benchmark, name, parsed)]
-    return Data(name, train, test, protocol, notes=tuple(parsed.notes + notes), pairs=parsed.pairs)
+    notes, wrong = list(parsed.notes), differences(benchmark, name, parsed)
+    if wrong:
+        notes.append('these files are not the whole {}, so figures on them are not comparable: {}'.format(
+            benchmark.title, '; '.join(describe(fact, number) for fact, number in wrong)))
+    return Data(name, train, test, protocol, notes=tuple(notes), pairs=parsed.pairs)
 
 
 def load(args, name, benchmark=None):
