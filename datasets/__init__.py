@@ -1,5 +1,7 @@
 """Data sets by name. `load(args)` returns Data(name, train, test, protocol, val, notes)."""
 
+import os
+
 import numpy as np
 
 from datasets import benchmarks, folder, glyphs, store
@@ -30,8 +32,17 @@ def resolve(name):
 
 
 def default_name(argv):
-    """The data set when --data_name is not given: folder if there is a --data_dir to read, else glyphs."""
-    return 'folder' if any(word.split('=')[0] == '--data_dir' for word in argv) else 'glyphs'
+    """The data set when --data_name is not given.
+
+    With --data_dir: the benchmark that its last folder is named after (CARS_196, CUB_200_2011, ...), else `folder`.
+    Without: the built-in glyphs.
+    """
+    values = [after if '=' in word else following for word, following in zip(argv, list(argv[1:]) + [''])
+              for flag, _, after in [word.partition('=')] if flag in ('--data_dir', '--data_path')]
+    if not values:
+        return 'glyphs'
+    last = os.path.basename(os.path.normpath(values[-1])).lower().replace('-', '_')
+    return ALIASES.get(last, last if last in DATASETS else 'folder')
 
 
 def preset(name, loss):

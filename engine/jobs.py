@@ -19,7 +19,7 @@ from evaluation import baselines, classify, pictures, protocols
 from evaluation import report as reports
 from evaluation.embed import embed as embed_split
 from evaluation.embed import save_embeddings
-from losses import get_loss
+from losses import Criterion, get_loss
 
 FLAGS = {'prepare': preparation.add_args, 'report': reports.add_args}
 
@@ -104,6 +104,13 @@ def train(args):
             if split is not None:
                 result[part], kept[part] = job.scores(split)
         pictures.epoch(job, run, epoch, kept['test'])
+        if args.train_stats and type(job.criterion).epoch_stats is not Criterion.epoch_stats:
+            training = job.embed(data.train)
+            stats = job.criterion.epoch_stats(training, data.train.labels, data.train.num_classes)
+            for name, number in stats['scalars'].items():
+                run.board.add_scalar(name, number, epoch)
+            for name, values in stats['histograms'].items():
+                run.board.add_histogram(name, values, epoch)
         return result
 
     sampler = samplers.build(args, data.train)

@@ -43,6 +43,8 @@ def settings(args, criterion):
     if name in ('sgd', 'nag'):
         constants['momentum'] = args.momentum
     constants.update(criterion.optimizer_constants.get(name, {}))
+    if args.epsilon is not None and name in ('adam', 'rmsprop', 'adagrad', 'nadam'):
+        constants['epsilon'] = args.epsilon
     if name == 'rmsprop' and 'epsilon' in constants and 'momentum' in constants:
         name = 'tfrmsprop'
     return name, constants

@@ -28,6 +28,8 @@ def add_args(group):
     group.add_argument('--optim', '--optimizer', default='adam', help='adam, sgd, rmsprop, nag, ...')
     group.add_argument('--lr', '--learning_rate', type=bounded(float, 0), default=1e-4, help='learning rate')
     group.add_argument('--momentum', type=bounded(float, 0, 1), default=0.9, help='of sgd and nag')
+    group.add_argument('--epsilon', type=bounded(float, 0), default=None,
+                       help="added to the denominator of adam and rmsprop; default: the original's of the loss")
     group.add_argument('--wd', type=bounded(float, 0), default=5e-4, help='weight decay. The gradient of some losses '
                        'is a sum over the batch: then the same --wd weighs less than with a mean')
     group.add_argument('--lr_schedule', choices=SCHEDULES, default='multifactor_iteration',
@@ -56,6 +58,9 @@ def add_args(group):
                        help='draw curves, retrieval panel and t-SNE at the end')
     group.add_argument('--test_batch_size', type=bounded(int, 1), default=100, help='images in a batch of evaluation')
     group.add_argument('--tsne_points', type=bounded(int, 10), default=10000, help='images on the t-SNE map')
+    group.add_argument('--train_stats', type=boolean, nargs='?', const=True, default=True,
+                       help='log the statistics of the training embeddings, for losses whose original logs them; '
+                       'costs a pass over the training set at each evaluation')
     group.add_argument('--draw', type=boolean, nargs='?', const=True, default=True,
                        help='with --embed_dim 2 or 3: draw the distribution map')
     group.add_argument('--display_step', type=bounded(int, 1), default=10,

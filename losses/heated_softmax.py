@@ -4,7 +4,7 @@ from engine.errors import UserError
 from engine.flags import boolean, bounded
 from engine.runtime import mx, nd
 from losses import class_statistics
-from losses.base import Criterion
+from losses.base import Criterion, Out
 
 
 class HeatedSoftmax(Criterion):
@@ -36,7 +36,7 @@ class HeatedSoftmax(Criterion):
     warm_up = True
     defaults = {'lr': 1e-4, 'wd': 0.0, 'optim': 'rmsprop', 'momentum': 0.9, 'batch_size': 32, 'epochs': 60,
                 'image_size': 224, 'embed_dim': 64, 'backbone': 'googlenet', 'lr_schedule': 'constant',
-                'head_lr_mult': 1.0, 'conv_lr_mult': 1.0, 'transform': 'heated_up'}
+                'head_lr_mult': 1.0, 'conv_lr_mult': 1.0, 'transform': 'heated_up', 'metric': 'cosine'}
     optimizer_constants = {'rmsprop': {'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0}, 'sgd': {'momentum': 0.9},
                            'adam': {'epsilon': 0.01}}
 
@@ -92,14 +92,14 @@ class HeatedSoftmax(Criterion):
 
     def hybrid_forward(self, F, embedding, label, weight, bias, scale):
         """embedding (n, D), label (n,) -> (1,)."""
-        z = self.logits(F, embedding, weight, bias, scale)
+        z = self.scaled_logits(F, embedding, weight, bias, scale)
         log_p = F.log_softmax(z, axis=1)
         loss = -F.mean(F.pick(log_p, label, axis=1))
         if not self.label_smoothing:
             return loss
         return (1 - self.label_smoothing) * loss - self.label_smoothing * F.mean(log_p)
 
-    def logits(self, F, embedding, weight, bias, scale):
+    def scaled_logits(self, F, embedding, weight, bias, scale):
         """z of the equation: (n, C)."""
         f = unit(F, embedding) if self.l2_norm else embedding
         w = unit(F, weight) if self.norm_weights else weight
@@ -138,9 +138,18 @@ class HeatedSoftmax(Criterion):
 
     def epoch_stats(self, embeddings, labels, num_classes):
         """The statistics that the original logs; embeddings (N, D) as the network returns them."""
-        weight, bias, scale = (p.data() for p in (self.weight, self.bias, self.scale))
-        logits = self.logits(nd, nd.array(embeddings, ctx=weight.context), weight, bias, scale)
+        weight = self.weight.data()
+        logits = self.logits(Out(nd.array(embeddings, ctx=weight.context), None))
         return class_statistics.summary(embeddings, labels, weight.asnumpy(), logits.asnumpy(), num_classes)
+
+    def logits(self, out):
+        """z of the equation at the current alpha: (n, C)."""
+        return self.scaled_logits(nd, out.embedding, self.weight.data(), self.bias.data(), self.scale.data())
+
+    def class_weights(self):
+        """The class weights (C, D), of length 1 where the loss normalises them."""
+        weight = self.weight.data()
+        return (unit(nd, weight) if self.norm_weights else weight).asnumpy()
 
 
 def unit(F, x):

@@ -125,8 +125,8 @@ class SoftmaxRanking(Criterion):
     center_lambda, center_alpha : weight of the center loss, step of the centers
     """
 
-    sampler = 'pk'
-    samplers = ('pk', 'pk_ee', 'random')
+    sampler = 'ranking'
+    samplers = ('ranking', 'pk', 'pk_ee', 'random')
     head = 'two_head'
     feature = 'pooled'
     defaults = {'lr': 0.01, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 32, 'num_instances': 4,
@@ -179,7 +179,7 @@ class SoftmaxRanking(Criterion):
             return ['the paper\'s softmax baseline shuffles single images: --sampler=random']
         if not vanilla and args.sampler == 'random':
             return ['--sampler=random leaves few positive pairs to --train_mode={}; the paper draws {} images of each '
-                    'class: --sampler=pk'.format(args.train_mode, 4)]
+                    'class: --sampler=ranking'.format(args.train_mode, 4)]
         return []
 
     def inputs(self, out, batch):
