@@ -65,6 +65,12 @@ def parts(n, query=None, gallery=None):
     return queries, galleries, position[queries]
 
 
+def most_neighbours(n, query=None, gallery=None):
+    """How many neighbours every query has."""
+    _, galleries, own = parts(n, query, gallery)
+    return len(galleries) - int((own >= 0).any())
+
+
 def join(query_embeddings, query_labels, gallery_embeddings, gallery_labels):
     """(embeddings, labels, query mask) of separate query and gallery arrays."""
     mask = np.arange(len(query_labels) + len(gallery_labels)) < len(query_labels)
@@ -140,10 +146,10 @@ def ranks(embeddings, labels, query=None, gallery=None, metric='euclidean', ctx=
     labels = np.unique(labels, return_inverse=True)[1]
     queries, galleries, own = parts(len(labels), query, gallery)
     scores = Scores(embeddings, metric)
-    n = len(galleries)
+    n, most = len(galleries), len(galleries) - int((own >= 0).any())
     positives = np.bincount(labels[galleries], minlength=labels.max() + 1)[labels[queries]] - (own >= 0)
-    result = Ranks(np.full(len(queries), n - int((own >= 0).any()), dtype=np.int64), positives,
-                   np.zeros(len(queries)), np.zeros(len(queries)), n - int((own >= 0).any()))
+    result = Ranks(np.full(len(queries), most, dtype=np.int64), positives, np.zeros(len(queries)),
+                   np.zeros(len(queries)), most)
     sort = (positives > 0) & ((positives > n // 64) | (n <= small))
     swept = np.flatnonzero((positives > 0) & ~sort)
     if len(swept):

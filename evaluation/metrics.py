@@ -30,10 +30,11 @@ def recall_at_k(embeddings, labels, ks, query=None, gallery=None, metric='euclid
 def precision_at_k(embeddings, labels, ks, query=None, gallery=None, metric='euclidean', ctx=None):
     """Precision@K as {K: mean share of positives among the K nearest}."""
     labels = np.asarray(labels)
-    queries, _ = knn.parts(len(labels), query, gallery)
+    queries, _, _ = knn.parts(len(labels), query, gallery)
+    ks = check_ks(ks, knn.most_neighbours(len(labels), query, gallery))
     index, _ = knn.neighbours(embeddings, max(ks), query, gallery, metric, ctx)
     hit = labels[index] == labels[queries][:, None]
-    return {int(k): float(hit[:, :k].mean()) for k in ks}
+    return {k: float(hit[:, :k].mean()) for k in ks}
 
 
 def nmi(labels, clusters, average='arithmetic'):
@@ -53,10 +54,20 @@ def ami(labels, clusters):
 def pairwise_f1(labels, clusters):
     """F1 of the pairs of items put into one cluster against the pairs of one class (Song et al. 2016)."""
     table = sk.cluster.contingency_matrix(labels, clusters, sparse=True)
-    pairs = lambda counts: float((counts * (counts - 1.0)).sum() / 2.0)  # noqa: E731
-    together = pairs(table.data.astype(np.float64))
-    total = pairs(np.asarray(table.sum(0), dtype=np.float64)) + pairs(np.asarray(table.sum(1), dtype=np.float64))
+    together = _pairs(table.data)
+    total = _pairs(table.sum(axis=0)) + _pairs(table.sum(axis=1))
     return 2.0 * together / total if total else 1.0
+
+
+def _pairs(counts):
+    counts = np.asarray(counts, dtype=np.float64)
+    return float((counts * (counts - 1.0)).sum() / 2.0)
+
+
+def clustering(labels, clusters):
+    """{'nmi_arithmetic', 'nmi_geometric', 'f1', 'ami'} of clusters (N,) against labels (N,)."""
+    return {'nmi_arithmetic': nmi(labels, clusters), 'nmi_geometric': nmi(labels, clusters, 'geometric'),
+            'f1': pairwise_f1(labels, clusters), 'ami': ami(labels, clusters)}
 
 
 def confusion_matrix(labels, predictions, num_classes=None):

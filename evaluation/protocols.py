@@ -1,36 +1,160 @@
 """What is measured and how: the one protocol of all papers."""
 
+import json
+import pathlib
+
 import numpy as np
 
-from engine.flags import boolean, ints
+from engine.errors import UserError
+from engine.flags import boolean, bounded, ints
 from evaluation import clustering as kmeans
 from evaluation import knn, metrics
+from evaluation.embed import load_embeddings
+from evaluation.scores import METRICS
 
 
 def add_args(group):
     """Declare the evaluation flags."""
     group.add_argument('--recallk', type=ints, default=[1, 2, 4, 8], help='K of Recall@K, comma separated')
-    group.add_argument('--eval_epoch_term', type=int, default=1, help='evaluate every this many epochs')
-    group.add_argument('--metric', default='euclidean', help='euclidean, cosine or dot')
-    group.add_argument('--nmi', type=boolean, nargs='?', const=True, default=False, help='cluster and report NMI')
+    group.add_argument('--eval_epoch_term', type=bounded(int, 1), default=1, help='evaluate every this many epochs')
+    group.add_argument('--metric', choices=tuple(METRICS), default='euclidean', help='what nearest means')
+    group.add_argument('--nmi', type=boolean, nargs='?', const=True, default=False,
+                       help='cluster at every evaluation and report NMI, F1 and AMI')
+    group.add_argument('--clustering', choices=tuple(kmeans.SETTINGS), default='fast',
+                       help='k-means setting: fast, or that of an original')
+    group.add_argument('--embeddings', default='', metavar='FILE.npz',
+                       help='evaluate: score these embeddings (arrays embeddings, labels and, if there is, query)')
+
+
+def _some(rows):
+    shown = ', '.join(map(str, rows[:10]))
+    return '{} ({} in all)'.format(shown, len(rows)) if len(rows) > 10 else shown
+
+
+def check(embeddings, labels, query=None, metric='euclidean'):
+    """Warnings (list of str) about embeddings (N, D), labels (N,), query None or bool (N,); UserError if unusable."""
+    embeddings, labels = np.asarray(embeddings), np.asarray(labels)
+    if embeddings.ndim != 2 or not embeddings.size:
+        raise UserError('embeddings have shape {}, expected (N, D)'.format(embeddings.shape))
+    if labels.shape != (len(embeddings),):
+        raise UserError('{} embeddings but labels of shape {}: there must be one label for each'.format(
+            len(embeddings), labels.shape))
+    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(bad):
+        raise UserError('embeddings hold NaN or infinite numbers in rows {}'.format(_some(bad)))
+    values = np.unique(labels)
+    if len(values) < 2:
+        raise UserError('all {} items have the label {}: retrieval needs at least two classes'.format(
+            len(labels), values[0]))
+    warnings = []
+    zero = np.flatnonzero(~embeddings.any(axis=1))
+    if len(zero):
+        if metric == 'cosine':
+            raise UserError('--metric=cosine is undefined for zero vectors, rows {}. Fix: --metric=euclidean'.format(
+                _some(zero)))
+        warnings.append('zero vectors in rows {}'.format(_some(zero)))
+    queries, galleries, own = knn.parts(len(labels), query)
+    number = np.searchsorted(values, labels)
+    positives = np.bincount(number[galleries], minlength=len(values))[number[queries]] - (own >= 0)
+    lone = int((positives == 0).sum())
+    if lone == len(queries):
+        raise UserError('no query has another item of its class{}: nothing can be retrieved'.format(
+            '' if query is None else ' in the gallery'))
+    if lone:
+        warnings.append('{} of {} queries have no other item of their class{}; Recall@K counts them as misses, the '
+                        'other metrics leave them out'.format(lone, len(queries),
+                                                              '' if query is None else ' in the gallery'))
+    return warnings
 
 
 def retrieval(embeddings, labels, ks, query=None, metric='euclidean', clustering=None, seed=0, extended=False,
               ctx=None):
-    """Retrieval metrics of one set of embeddings, as a dict of numbers."""
+    """Retrieval metrics of one set of embeddings.
+
+    Parameters
+    ----------
+    embeddings : float32 (N, D); labels : (N,)
+    ks : K of Recall@K, each from 1 to the size of the gallery
+    query : None: every item is searched in all others; bool (N,): True items are searched in the False ones
+    metric : 'euclidean', 'cosine' or 'dot'; ties and the removal of the query itself: see evaluation.knn
+    clustering : None, or a setting of evaluation.clustering: adds NMI, F1 and AMI of k-means with k = classes
+    extended : also Precision@K
+    ctx : MXNet context of the products
+
+    Returns
+    -------
+    dict: recall {str(K): value}, map_at_r, r_precision, mean_rank (of the nearest positive, from 1), lone_queries (no
+    positive: misses for Recall@K as in the originals, left out of the others), n_query, n_gallery, metric, warnings
+    """
     labels = np.asarray(labels)
+    warnings = check(embeddings, labels, query, metric)
+    most = knn.most_neighbours(len(labels), query)
+    ks = metrics.check_ks(ks, most)
     ranks = knn.ranks(embeddings, labels, query, metric=metric, ctx=ctx)
     found = ranks.positives > 0
     result = {
         'recall': {str(k): value for k, value in metrics.recall_from_ranks(ranks, ks).items()},
-        'n_query': len(found), 'n_gallery': ranks.n_gallery, 'lone_queries': int((~found).sum()),
         'map_at_r': float(ranks.average_precision[found].mean()),
         'r_precision': float(ranks.r_precision[found].mean()),
         'mean_rank': float(ranks.best[found].mean() + 1),
+        'n_query': len(found), 'n_gallery': ranks.n_gallery, 'lone_queries': int((~found).sum()),
+        'metric': metric, 'warnings': warnings,
     }
+    if extended:
+        precision = metrics.precision_at_k(embeddings, labels, ks, query, metric=metric, ctx=ctx)
+        result['precision'] = {str(k): value for k, value in precision.items()}
     if clustering:
-        clusters = kmeans.cluster(embeddings, len(np.unique(labels)), clustering, seed)
-        result.update(nmi_arithmetic=metrics.nmi(labels, clusters),
-                      nmi_geometric=metrics.nmi(labels, clusters, 'geometric'),
-                      f1=metrics.pairwise_f1(labels, clusters), ami=metrics.ami(labels, clusters))
+        clusters = kmeans.cluster(embeddings, len(np.unique(labels)), clustering, seed, ctx)
+        result.update(metrics.clustering(labels, clusters), clustering=clustering)
+    return result
+
+
+def classification(logits, labels):
+    """{'accuracy', 'macro_accuracy', 'n', 'num_classes'} of logits (N, C) or predicted classes (N,), labels (N,)."""
+    logits = np.asarray(logits)
+    if logits.ndim == 2 and not np.isfinite(logits).all():
+        raise UserError('logits hold NaN or infinite numbers in rows {}'.format(
+            _some(np.flatnonzero(~np.isfinite(logits).all(axis=1)))))
+    confusion = metrics.confusion_matrix(labels, logits.argmax(axis=1) if logits.ndim == 2 else logits,
+                                         logits.shape[1] if logits.ndim == 2 else None)
+    return {'accuracy': metrics.accuracy(confusion), 'macro_accuracy': metrics.macro_accuracy(confusion),
+            'n': int(confusion.sum()), 'num_classes': len(confusion)}
+
+
+NAMES = {'map_at_r': 'MAP@R', 'r_precision': 'R-precision', 'mean_rank': 'mean rank', 'accuracy': 'accuracy',
+         'macro_accuracy': 'macro accuracy', 'nmi_arithmetic': 'NMI (arithmetic mean)',
+         'nmi_geometric': 'NMI (geometric mean)', 'f1': 'pairwise F1', 'ami': 'adjusted mutual information'}
+
+
+def table(result):
+    """The numbers of a result as lines of text."""
+    lines = ['{} queries, {} gallery items each, {}'.format(
+        result['n_query'], result['n_gallery'], result['metric'])] if 'n_query' in result else []
+    rows = [('Recall@' + k, value) for k, value in result.get('recall', {}).items()]
+    rows += [('Precision@' + k, value) for k, value in result.get('precision', {}).items()]
+    rows += [(name, result[key]) for key, name in NAMES.items() if key in result]
+    lines += ['{:<28} {:10.4f}'.format(name, value) for name, value in rows]
+    return '\n'.join(lines + ['note: ' + text for text in result.get('warnings', [])])
+
+
+def score_file(args):
+    """`evaluate --embeddings=FILE.npz --recallk=.. --save_dir=DIR`: print a table, write DIR/result.json.
+
+    Returns the result. Without --save_dir, result.json is written beside the file.
+    """
+    loaded = load_embeddings(args.embeddings)
+    result = retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
+                       clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True)
+    result.update(embeddings=str(args.embeddings), selection={
+        'last': {key: result[key] for key in ('recall', *NAMES) if key in result},
+        'best_on_test': None, 'chosen_on_validation': None})
+    print(table(result))
+    folder = pathlib.Path(args.save_dir or pathlib.Path(args.embeddings).parent)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / 'result.json.new'
+        aside.write_text(json.dumps(result, indent=1, sort_keys=True) + '\n')
+        aside.replace(folder / 'result.json')
+    except OSError as error:
+        raise UserError('--save_dir={}: cannot write there ({})'.format(folder, error.strerror)) from error
     return result
