@@ -49,7 +49,8 @@ class Case:
         if key not in self.arrays:
             return
         self.compared.add(key)
-        recorded, value = np.asarray(self.arrays[key], np.float64), np.asarray(_numpy(value), np.float64)
+        recorded = np.asarray(self.arrays[key], np.float64)
+        value = np.asarray(_numpy(value), np.float64)
         if recorded.size != value.size:
             raise Difference('{}: shape {} recorded, {} computed'.format(key, recorded.shape, value.shape))
         recorded, value, atol = recorded.reshape(-1), value.reshape(-1), np.reshape(atol, -1)

@@ -23,10 +23,24 @@ def ranking(kernel):
         case.close('out_loss', loss, atol=atol)
         case.close('out_loss_mean', mean, atol=atol)
         mean.backward(retain_graph=True)
-        case.close_gradient('grad_embeddings', x.grad)
+        gradients_close(case, 'grad_embeddings', x.grad.asnumpy())
         loss.backward()
-        case.close_gradient('grad_embeddings_of_sum', x.grad)
+        gradients_close(case, 'grad_embeddings_of_sum', x.grad.asnumpy())
     return check
+
+
+def gradients_close(case, key, computed):
+    """Compare gradients. Of equal rows of the batch the last bit of a distance decides which one is mined: if they
+    differ, the sum over equal rows must agree, to three digits because the noise is divided by its root."""
+    try:
+        case.close_gradient(key, computed)
+    except Difference:
+        rows, group = np.unique(case['in_embeddings'], axis=0, return_inverse=True)
+        if len(rows) == len(computed):
+            raise
+        together = np.equal.outer(np.arange(len(rows)), group.reshape(-1)).astype(np.float64)
+        case.arrays[key] = together @ case[key]
+        case.close_gradient(key, together @ computed, rtol=1e-3, atol=1e-3)
 
 
 def semi_hard(case):
@@ -41,13 +55,18 @@ def semi_hard(case):
 
 
 def pairwise_distance(case):
-    """Distances and their gradient for a cotangent."""
+    """Distances and their gradient for a cotangent; that of two equal rows is 0 or the root of rounding noise."""
     x = variable(case['in_embeddings'])
+    norm = float(x.norm(axis=1).max().asscalar())
     with autograd.record():
         distance = softmax_ranking.pairwise_distances(nd, x, nd.arange(len(x)), case.params['squared'], len(x))
     distance.backward(nd.array(case['in_cotangent']))
-    case.close('out_distance', distance)
-    case.close_gradient('grad_embeddings', x.grad)
+    if case.params['squared']:
+        atol = 1e-5 + 1e-6 * norm ** 2
+    else:
+        atol = np.where(case['out_distance'] < 4e-3 * norm, 2e-3, 1e-5) * max(1.0, norm)
+    case.close('out_distance', distance, atol=atol)
+    gradients_close(case, 'grad_embeddings', x.grad.asnumpy())
 
 
 def center(case):
