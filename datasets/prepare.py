@@ -4,13 +4,9 @@ import argparse
 import contextlib
 import errno
 import fcntl
-import json
 import os
-import pathlib
-import re
-import shutil
 
-from datasets import check, cut_to_boxes, fetch, store
+from datasets import archives, check, cut_to_boxes, fetch, store
 from datasets.benchmarks import (
     ALIASES,
     BENCHMARKS,
@@ -24,7 +20,6 @@ from datasets.benchmarks import (
     to_data,
 )
 from datasets.transforms import TRANSFORMS
-from datasets.unpack import BadArchive, unpack
 from engine.errors import UserError, pick_name
 from engine.flags import boolean, bounded
 
@@ -62,19 +57,19 @@ def run(args, benchmark=None, say=print):
                      BENCHMARKS)
     benchmark = benchmark or BENCHMARKS[name]
     root = root_of(benchmark, args.data_dir)
-    own = match_archives(benchmark, args.archive)
+    own = archives.match(benchmark, args.archive)
     with lock(root) as writable:
         parsed, reason = (None, '') if own else present(benchmark, name, root)
         if parsed is None:
             if not writable:
                 raise UserError('{} is not complete in {} ({}), and nothing may be written there. Fix: give a folder '
                                 'that you may write to with --data_dir'.format(benchmark.title, root, reason))
-            acquire(benchmark, root, own, args.keep_archives, say)
+            archives.acquire(benchmark, root, own, args.keep_archives, say)
             parsed = complete(benchmark, name, root)
         verify_counts(benchmark, name, root, parsed, say)
         if writable:
             index_all(benchmark, name, root, say)
-            remove(index.unfinished(root, benchmark))
+            archives.remove(index.unfinished(root, benchmark))
     data = to_data(benchmark, name, root, parsed)
     if args.crop_box:
         cut_to_boxes(data)
@@ -122,11 +117,6 @@ def lock(root):
         yield True
 
 
-def remove(path):
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(path)
-
-
 def present(benchmark, name, root):
     """(Parsed, '') if the files are all there, unpacked by an earlier call or by the user; else (None, the reason)."""
     if index.unfinished(root, benchmark).exists():
@@ -145,11 +135,11 @@ def complete(benchmark, name, root):
         parsed = parse(benchmark, name, root)
         lost = absent(root, parsed)
     except Missing as error:
-        remove(index.folder(root) / 'archives.json')
+        archives.forget(root)
         raise UserError('{}: {}. Fix: prepare again; what belongs there: {}'.format(
             benchmark.title, error, benchmark.manual.format(root=root))) from error
     if lost:
-        remove(index.folder(root) / 'archives.json')
+        archives.forget(root)
         raise UserError('{}: {:,} listed images are not in {}, such as {}. Fix: prepare again; what belongs there: '
                         '{}'.format(benchmark.title, len(lost), root, lost[0], benchmark.manual.format(root=root)))
     return parsed
@@ -173,150 +163,6 @@ def absent(root, parsed):
     return lost
 
 
-def match_archives(benchmark, files):
-    """{archive name: path} of the --archive files; by name, else by checksum. UserError for one that fits nothing."""
-    archives = {archive.name: archive for source in benchmark.sources for archive in source}
-    matched = {}
-    for file in files:
-        if not os.path.isfile(file):
-            raise UserError('--archive={} is not a file'.format(file))
-        plain = re.sub(r'( ?\(\d+\)| ?- ?copy)(?=\.)', '', os.path.basename(file), flags=re.I).lower()
-        found = [archive for name, archive in archives.items() if plain in (name.lower(), strip(name.lower()))]
-        found = found or [archive for archive in archives.values()
-                          if archive.digests and fetch.verify(file, archive, progress=False) is None]
-        if not found:
-            raise UserError('--archive={} is none of the files of {}, by its name or its checksum. They are: {}'.format(
-                file, benchmark.title, ', '.join(archives) or 'none; ' + benchmark.manual))
-        matched[found[0].name] = file
-    return matched
-
-
-def strip(name):
-    """An idx file may come without .gz."""
-    return name[:-3] if name.endswith('-ubyte.gz') else name
-
-
-def acquire(benchmark, root, own, keep, say):
-    """Bring every archive of one source into `root`, unpacked. An interrupted call is continued by the next."""
-    if not benchmark.sources:
-        raise UserError('{} is not in {}, and has no download. {}'.format(
-            benchmark.title, root, benchmark.manual.format(root=root)))
-    if not index.unfinished(root, benchmark).exists():
-        remove(index.folder(root) / 'archives.json')    # what an earlier call unpacked has been removed since
-    try:
-        (root / 'archives').mkdir(exist_ok=True)
-    except OSError as error:
-        raise fetch.explain(error, root) from error
-    source = choose(benchmark, root, own)
-    by_hand = [archive for archive in source
-               if not archive.urls and not done(root, archive) and not local(root, archive, own)]
-    if by_hand:
-        raise UserError('{} has to be fetched by hand: {} {} missing.\n{}\nPut {} into {} (or give --archive=FILE for '
-                        'each) and prepare again.'.format(
-                            benchmark.title, ', '.join(archive.name for archive in by_hand),
-                            'is' if len(by_hand) == 1 else 'are', benchmark.manual.format(root=root),
-                            'it' if len(by_hand) == 1 else 'them', root / 'archives'))
-    for archive in source:
-        if done(root, archive) and archive.name not in own:
-            continue
-        settle(benchmark, archive, root, own, keep, say)
-
-
-def settle(benchmark, archive, root, own, keep, say):
-    """Download, verify and unpack one archive."""
-    path = local(root, archive, own)
-    downloaded = path is None
-    if downloaded:
-        path = root / 'archives' / archive.name
-        say('downloading {}'.format(archive.name))
-        try:
-            fetch.download(archive, path)
-        except UserError as error:
-            raise UserError('{}\nFix: prepare again later (it goes on where it stopped), or fetch it yourself and '
-                            'give --archive=FILE. What to fetch: {}'.format(
-                                error, benchmark.manual.format(root=root))) from error
-    else:
-        plain = strip(archive.name) != archive.name and path.name.lower() == strip(archive.name)
-        wrong = None if plain else fetch.verify(path, archive)
-        if wrong:
-            refuse(path, wrong, archive.name in own)
-    index.unfinished(root, benchmark).touch()
-    try:
-        if archive.unpack:
-            say('unpacking {}'.format(path))
-            unpack(path, root / archive.into, index.folder(root) / 'unpacking', benchmark.max_bytes)
-        else:
-            place(path, root / archive.into / (path.name if path.name == strip(archive.name) else archive.name))
-    except BadArchive as error:
-        refuse(path, str(error), archive.name in own, error)
-    mark(root, archive)
-    if downloaded and not keep and archive.unpack:
-        remove(path)
-
-
-def refuse(path, reason, users, cause=None):
-    """Name a wrong archive; one inside the data folder is renamed, so that the next call fetches it anew."""
-    kept = 'It is left where it is' if users else 'It is kept aside as {}'.format(fetch.set_aside(path))
-    raise UserError('{} is not the right file: {}. {}, and nothing of it is used. Fix: fetch it again'.format(
-        path, reason, kept)) from cause
-
-
-def place(path, target):
-    """Copy a file that needs no unpacking to where the lists are read, in one step."""
-    if target.exists() and os.path.samefile(path, target):
-        return
-    aside = target.with_name(target.name + '.part')
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, aside)
-        os.replace(aside, target)
-    except OSError as error:
-        raise fetch.explain(error, target) from error
-
-
-def choose(benchmark, root, own):
-    """The source to use: the first whose files the user has, else the first that can be downloaded, else the first."""
-    def have(archive):
-        return bool(done(root, archive) or local(root, archive, own))
-    for test in (lambda a: a.name in own or have(a), lambda a: have(a) or a.urls):
-        for source in benchmark.sources:
-            if all(test(archive) for archive in source):
-                return source
-    partly = [source for source in benchmark.sources if any(have(archive) for archive in source)]
-    return (partly or benchmark.sources)[0]
-
-
-def local(root, archive, own):
-    """The archive's file: given by the user, in root/archives or in root; None if it is nowhere."""
-    if archive.name in own:
-        return pathlib.Path(own[archive.name])
-    for name in (archive.name, strip(archive.name)):
-        for folder in ('archives', '.', archive.into or '.'):
-            path = root / folder / name
-            if path.is_file():
-                return path
-    return None
-
-
-def state(root):
-    try:
-        return json.loads((index.folder(root) / 'archives.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return []
-
-
-def done(root, archive):
-    """True if an earlier call has unpacked this archive to its end."""
-    return archive.name in state(root)
-
-
-def mark(root, archive):
-    path = index.folder(root) / 'archives.json'
-    aside = path.with_suffix('.part')
-    aside.write_text(json.dumps(sorted(set(state(root)) | {archive.name})), encoding='utf-8')
-    os.replace(aside, path)
-
-
 def verify_counts(benchmark, name, root, parsed, say):
     """Compare with what is known: an error where the number was read in its source, else a warning."""
     wrong = differences(benchmark, name, parsed)
@@ -325,7 +171,7 @@ def verify_counts(benchmark, name, root, parsed, say):
         if fact.confidence != 'read':
             say('warning: ' + describe(fact, number))
     if errors:
-        remove(index.folder(root) / 'archives.json')
+        archives.forget(root)
         raise UserError('{} in {} is not the benchmark: {}. Fix: remove what is there and prepare again; '
                         'for a set of your own use --data_name=folder'.format(
                             benchmark.title, root, '; '.join(errors)))

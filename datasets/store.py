@@ -3,10 +3,11 @@
 Layout of a store folder: pixels.u8 (all images one after the other, RGB, rows first), shapes.npy (int32 (N, 2) height
 and width), keys.npy (the images it holds), about.json. Several processes share one copy through the page cache.
 
-Exactness. A transform whose first step is a fixed resize (margin, margin_simple, ranking_batch, heated_up,
-local_sampling, npair) gets a store made by that very step: its pictures equal the JPEG path bit for bit. So do those of
-embedding_expansion that are cropped (half of them); its others, its test view and ranking_img resize from the original
-and start from a smaller photo with the store, so their pictures differ slightly (docs/datasets.md has the numbers).
+Exactness. A transform whose view begins with a fixed resize gets a store made by that very step, so its pictures
+equal the JPEG path bit for bit: margin, margin_simple, ranking_batch, heated_up, local_sampling, npair, and every test
+view but that of ranking_img. Embedding Expansion's training view resizes to S or to 1.125 S: kept at 1.125 S, its crops
+(half of the pictures) are equal, the others start from a smaller photo. ranking_img keeps a short side of 512; photos
+smaller than that stay as they are. docs/datasets.md has the size of the differences.
 """
 
 import contextlib
@@ -61,8 +62,11 @@ FIRST_STEP = {
     'npair': ('short', 'antialias', 227)}
 
 
-def form_of(args):
-    """Form for the flags --transform, --image_size, --store_shape and --store_size."""
+def form_of(args, train):
+    """Form for the flags --transform, --image_size, --store_shape and --store_size.
+
+    train : whether the images will be seen through the training view or the test view of the transform
+    """
     name = pick_name('--transform', args.transform, TRANSFORMS)
     if name in FIRST_STEP:
         shape, kind, crop = FIRST_STEP[name]
@@ -70,7 +74,9 @@ def form_of(args):
     elif name == 'ranking_img':
         shape, kind, size = 'short', 'area', 512
     else:
-        shape, kind, size = 'square', 'linear', round(1.125 * args.image_size)
+        shape, kind, size = 'square', 'linear', args.image_size
+        if name == 'embedding_expansion' and train:
+            size = round(1.125 * size)
     if args.store_shape not in ('auto', shape):
         shape, kind = args.store_shape, 'linear' if args.store_shape == 'square' else 'area'
     return Form(shape, kind, args.store_size or size)
@@ -127,40 +133,51 @@ def image_keys(split):
 
 
 def attach(data, args, say=print):
-    """Data whose splits read from the store, which is built or completed first. Splits without files stay as they are.
+    """Data whose splits read from stores, which are built or completed first. Splits without files stay as they are.
 
-    One store serves every protocol of the data set, and any --val_classes.
+    A store serves every protocol of the data set and any --val_classes: its images are known by their paths.
     """
-    splits = [split for split in (data.train, data.val, data.test) if split is not None and split.reader is None]
+    train, val, test = (split if split is not None and split.reader is None else None
+                        for split in (data.train, data.val, data.test))
+    train_form, test_form = form_of(args, True), form_of(args, False)
+    if train_form == test_form:
+        connect((train, val, test), (train, val, test), train_form, args, say)
+    else:
+        connect((train,), (train, val), train_form, args, say)
+        connect((val,), (val,), test_form, args, say)
+        connect((test,), (test,), test_form, args, say)
+    return data
+
+
+def connect(splits, content, form, args, say):
+    """Let `splits` read from the store of all images of `content` in this form. None stands for no split."""
+    splits, content = ([split for split in group if split is not None] for group in (splits, content))
     if not splits:
-        return data
-    keys = np.concatenate([image_keys(split) for split in splits])
-    where = [(split, row) for split in splits for row in range(len(split))]
+        return
+    keys = np.concatenate([image_keys(split) for split in content])
     _, first = np.unique(keys, return_index=True)
     first = np.sort(first)
-    order = np.argsort(keys[first])
     wanted = keys[first]
-    root = splits[0].root if os.path.isdir(splits[0].root or '') else ''
-    parent = pathlib.Path(args.store_dir or os.path.join(root or '.', '.prepared'))
-    form = form_of(args)
-    key = hashlib.sha256(repr((VERSION, form)).encode() + wanted[order].tobytes()).hexdigest()
+    parent = pathlib.Path(args.store_dir or pathlib.Path(splits[0].root or '.', '.prepared'))
     if not writable(parent if parent.exists() else parent.parent):
         raise UserError('--cache=store: nothing may be written in {}. Fix: give another folder with '
                         '--store_dir'.format(parent))
+    key = hashlib.sha256(repr((VERSION, form)).encode() + np.sort(wanted).tobytes()).hexdigest()
     folder = parent / 'store-{}{}-{}-{}'.format(form.shape, form.size, form.filter, key[:12])
     if not (folder / 'about.json').exists():
+        where = [(split, row) for split in content for row in range(len(split))]
+
         def read(k):
             split, row = where[first[k]]
             image = read_image(split.path(row))
             return cut(image, split.boxes[row]) if split.crop_box else image
-        build(folder, read, wanted, form, getattr(args, 'num_workers', None) or default_workers(), say)
+        build(folder, read, wanted, form, args.num_workers or default_workers(), say)
     store = Store(folder)
     by_key = np.argsort(store.keys)
     sorted_keys = store.keys[by_key]
     for split in splits:
         split.rows = by_key[np.searchsorted(sorted_keys, image_keys(split))]
         split.reader, split.crop_box = store.read, False
-    return data
 
 
 def build(folder, read, keys, form, threads, say=print):

@@ -9,9 +9,9 @@ import pytest
 def published(tmp_path, monkeypatch):
     """A folder that a web server shows: folder, server, address. Downloads try again without a pause."""
     from datasets import fetch
-    from tests import fake_data
+    from tests.web_server import Server
     monkeypatch.setattr(fetch, 'PAUSE', 0)
     folder = tmp_path / 'published'
     folder.mkdir()
-    with fake_data.Server(folder) as server:
+    with Server(folder) as server:
         yield types.SimpleNamespace(folder=folder, server=server, address=server.address)

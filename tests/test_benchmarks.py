@@ -1,7 +1,6 @@
 """Every benchmark from its (tiny) archives to pictures; wrong lists; the index; facts against their sources."""
 
 import argparse
-import dataclasses
 import gzip
 import json
 import os
@@ -12,8 +11,8 @@ import pytest
 
 import datasets
 from datasets import benchmarks, prepare
-from datasets.benchmarks import ALIASES, BENCHMARKS, index, mnist
-from datasets.benchmarks.base import Missing, Parsed, Part
+from datasets.benchmarks import BENCHMARKS, mnist
+from datasets.benchmarks.base import Missing
 from datasets.retrieval import Loader, sequential
 from datasets.transforms import get_transform
 from engine import cli
@@ -276,105 +275,3 @@ def test_a_damaged_mat_is_named(published, tmp_path):
     (tmp_path / 'data' / 'setid.mat').write_bytes(b'MATLAB 5.0 but not really')
     with pytest.raises(UserError, match='setid.mat is damaged'):
         benchmarks.parse(BENCHMARKS['flowers102'], 'flowers102', tmp_path / 'data')
-
-
-# ---- index
-
-def same(one, two):
-    for half in ('train', 'test'):
-        a, b = getattr(one, half), getattr(two, half)
-        assert (a is None) == (b is None)
-        if a is None:
-            continue
-        assert a.paths == b.paths
-        for key in index.ARRAYS:
-            assert np.array_equal(getattr(a, key), getattr(b, key)), key
-        assert {c: a.class_names[c] for c in a.class_id if c in a.class_names} == {
-            c: b.class_names[c] for c in b.class_id if c in b.class_names}
-
-
-@pytest.mark.parametrize('name', ['cub200', 'inshop', 'lfw', 'nabirds'])
-def test_the_index_equals_the_lists_and_goes_stale_with_them(published, tmp_path, name):
-    fake, root = prepared(published, name, tmp_path / 'data'), tmp_path / 'data'
-    parsed, indexed = benchmarks.parse(fake, name, root), index.load(root, name)
-    same(parsed, indexed)
-    assert (parsed.pairs is None) == (indexed.pairs is None)
-    os.utime(parsed.lists[0], ns=(1, 1))
-    assert index.load(root, name) is None
-    same(parsed, benchmarks.parse(fake, name, root))
-
-
-def test_a_damaged_index_is_not_used(published, tmp_path):
-    fake, root = prepared(published, 'sop', tmp_path / 'data'), tmp_path / 'data'
-    path = index.folder(root) / 'index-sop.npz'
-    path.write_bytes(path.read_bytes()[:500])
-    assert index.load(root, 'sop') is None
-    assert len(benchmarks.load(flags(root, 'sop'), 'sop', fake).train) == 9
-
-
-def test_a_set_of_the_size_of_sop_starts_from_its_index(tmp_path):
-    n = 120_053
-    class_id = np.arange(n) // 5 + 1
-    part = Part(['Stanford_Online_Products/bicycle_final/{:012d}_{}.JPG'.format(c, k % 5)
-                 for k, c in enumerate(class_id)], class_id, {c: 'bicycle_{}'.format(c) for c in class_id.tolist()},
-                super_label=class_id % 12)
-    (tmp_path / 'Ebay_train.txt').write_text('header')
-    index.save(tmp_path, 'sop', Parsed(part.take(class_id <= 11318), part.take(class_id > 11318),
-                                       lists=[tmp_path / 'Ebay_train.txt']))
-    data = benchmarks.load(flags(tmp_path, 'sop'), 'sop')
-    assert len(data.train) + len(data.test) == n and data.train.num_classes == 11318
-    assert data.test.names[-1] == 'bicycle_24011' and data.test.paths[0].endswith('000000011319_0.JPG')
-
-
-# ---- facts
-
-def test_facts_add_up():
-    totals = {'cub200': 11788, 'cub200_classification': 11788, 'cub200_2010': 6033, 'cars196': 16185,
-              'stanford_cars': 16185, 'sop': 120053, 'aircraft': 10000, 'nabirds': 48562, 'flowers102': 8189,
-              'dogs': 20580}
-    for name, total in totals.items():
-        found = [fact.value for fact in BENCHMARKS[name].counts if fact.name == name and fact.what == 'images']
-        assert sum(found) == total, name
-    inshop = {(fact.part, fact.what): fact.value for fact in BENCHMARKS['inshop'].counts}
-    assert inshop['train', 'images'] + inshop['test', 'query'] + inshop['test', 'gallery'] == 52712
-    assert all(fact.source and fact.confidence in ('read', 'recalled') for b in benchmarks.ALL for fact in b.counts)
-
-
-@needs_shared
-def test_every_md5_and_address_is_one_that_was_read():
-    text = json.dumps(json.loads((SHARED / 'datasets.json').read_text()))
-    for benchmark in benchmarks.ALL:
-        for archive in (archive for source in benchmark.sources for archive in source):
-            for digest in archive.digests:
-                if digest.startswith('md5:'):
-                    assert digest[4:] in text, (archive.name, digest)
-            if archive.size:
-                assert '{:,}'.format(archive.size) in text, archive.name
-
-
-def test_sha256_of_lfw_are_those_of_scikit_learn():
-    from sklearn.datasets import _lfw
-    known = {file.filename: 'sha256:' + file.checksum for file in (_lfw.ARCHIVE, _lfw.FUNNELED_ARCHIVE) + _lfw.TARGETS}
-    ours = {archive.name: archive.digests for source in BENCHMARKS['lfw'].sources for archive in source}
-    assert all(digest in ours[name] for name, digest in known.items()) and len(known) == 5
-
-
-def test_names_of_the_originals_resolve():
-    for spelling, name in (('car196', 'cars196'), ('CARS196', 'cars196'), ('CAR_196', 'cars196'), ('Car', 'cars196'),
-                           ('cars', 'stanford_cars'), ('bird200', 'cub200'), ('CUB_200_2011', 'cub200'),
-                           ('Cub', 'cub200'), ('ebay', 'sop'), ('EbayInClass', 'sop'), ('Stanford', 'sop'),
-                           ('EbayCrossClass', 'sop'), ('DeepFashionInClass', 'inshop'), ('aircrafts', 'aircraft'),
-                           ('DeepFashionCrossClass', 'inshop'), ('birds', 'nabirds'), ('flowers', 'flowers102'),
-                           ('dogs', 'dogs'), ('LFW', 'lfw')):
-        assert datasets.resolve(spelling) == name
-    assert not set(ALIASES) & set(BENCHMARKS)
-    assert not [alias for alias in ALIASES if sum(alias in map(str.lower, b.aliases) for b in benchmarks.ALL) > 1]
-
-
-def test_no_archive_can_be_named_twice_with_other_bytes():
-    """prepare finds a file by its name, so within a set one name must stand for one archive."""
-    for benchmark in benchmarks.ALL:
-        by_name = {}
-        for archive in (archive for source in benchmark.sources for archive in source):
-            assert by_name.setdefault(archive.name, archive) == archive
-        assert dataclasses.is_dataclass(benchmark) and benchmark.manual and benchmark.title

@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 
-from datasets import check, prepare
+from datasets import archives, check, prepare
 from datasets.benchmarks import index, load
 from engine.errors import UserError
 from tests import fake_data
@@ -97,7 +97,7 @@ def test_an_interruption_at_any_step_is_made_good_by_the_next_call(published, tm
         elif step == 'merge':
             patch.setattr(os, 'replace', stop_later)
         elif step == 'mark':
-            patch.setattr(prepare, 'mark', stop)
+            patch.setattr(archives, 'mark', stop)
         else:
             patch.setattr(index, 'save', stop)
         with contextlib.suppress(KeyboardInterrupt):

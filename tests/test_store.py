@@ -53,12 +53,15 @@ def test_a_store_made_for_a_transform_gives_its_very_pictures(tmp_path, name, cr
         np.testing.assert_array_equal(pictures(getattr(plain, half), name), pictures(getattr(stored, half), name))
 
 
-def test_other_transforms_stay_close(tmp_path):
+def test_embedding_expansion_stays_close_in_training_and_is_exact_in_testing(tmp_path):
     plain, stored = photos(tmp_path), photos(tmp_path)
     store.attach(stored, flags(tmp_path / 'stores'), lambda text: None)
     a, b = pictures(plain.train, 'embedding_expansion'), pictures(stored.train, 'embedding_expansion')
     difference = np.abs(a.astype(int) - b)
     assert 0 < difference.mean() < 2
+    view = get_transform('embedding_expansion', False, 224)
+    for k in range(6):
+        np.testing.assert_array_equal(view(plain.test.read(k), None), view(stored.test.read(k), None))
 
 
 @pytest.mark.parametrize('words, form', [
@@ -69,7 +72,7 @@ def test_other_transforms_stay_close(tmp_path):
     (['--transform=ranking_img'], ('short', 'area', 512)), (['--store_shape=short', '--store_size=64'],
                                                             ('short', 'area', 64))])
 def test_the_form_follows_the_transform(words, form):
-    assert store.form_of(flags('x', *words)) == form
+    assert store.form_of(flags('x', *words), True) == form
 
 
 def test_short_side_form_keeps_the_aspect_and_never_enlarges(tmp_path):
@@ -81,7 +84,7 @@ def test_short_side_form_keeps_the_aspect_and_never_enlarges(tmp_path):
 
 
 def test_one_store_serves_every_split_of_the_same_images(tmp_path):
-    said, args = [], flags(tmp_path / 'stores')
+    said, args = [], flags(tmp_path / 'stores', '--transform=margin')
     first = store.attach(photos(tmp_path), args, said.append)
     other = photos(tmp_path)
     train, val = datasets.hold_out(other.train, 1)
@@ -102,7 +105,7 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
         if len(count) > 7:
             raise KeyboardInterrupt
         return real(path)
-    args = flags(tmp_path / 'stores', '--num_workers=1')
+    args = flags(tmp_path / 'stores', '--num_workers=1', '--transform=margin')
     with monkeypatch.context() as patch:
         patch.setattr(store, 'read_image', stop_at_eight)
         with pytest.raises(KeyboardInterrupt):
@@ -116,16 +119,15 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
     assert 'going on after 6' in said[0] and len(again) == 6
     plain = photos(tmp_path)
     for k in range(6):
-        np.testing.assert_array_equal(data.test.read(k), store.shrink(plain.test.read(k), store.form_of(args)))
+        np.testing.assert_array_equal(data.test.read(k), store.shrink(plain.test.read(k), store.form_of(args, False)))
 
 
 def test_two_processes_build_it_once(tmp_path):
-    said, threads = [], []
-    photos(tmp_path)
-    for _ in range(2):
-        threads.append(threading.Thread(target=lambda: store.attach(photos(tmp_path), flags(tmp_path / 'stores'),
-                                                                    said.append)))
-        threads[-1].start()
+    said, args = [], flags(tmp_path / 'stores', '--transform=margin')
+    threads = [threading.Thread(target=store.attach, args=(data, args, said.append))
+               for data in (photos(tmp_path), photos(tmp_path))]
+    for thread in threads:
+        thread.start()
     for thread in threads:
         thread.join()
     assert len(said) == 1
@@ -141,8 +143,8 @@ def test_a_bad_image_stops_the_build_and_is_named(tmp_path):
 
 
 def test_a_damaged_store_is_named(tmp_path):
-    store.attach(photos(tmp_path), flags(tmp_path / 'stores'), lambda text: None)
+    store.attach(photos(tmp_path), flags(tmp_path / 'stores', '--transform=margin'), lambda text: None)
     folder, = (tmp_path / 'stores').iterdir()
     os.truncate(folder / 'pixels.u8', 1000)
     with pytest.raises(UserError, match='is damaged. Fix: remove this folder'):
-        store.attach(photos(tmp_path), flags(tmp_path / 'stores'), lambda text: None)
+        store.attach(photos(tmp_path), flags(tmp_path / 'stores', '--transform=margin'), lambda text: None)
