@@ -31,7 +31,7 @@ class MultiSimilarity(Criterion):
     ----------
     alpha, beta, sigma : alpha, beta and the threshold lambda. The defaults 2, 50 and 1 are those of the
         multi-similarity paper. Embedding Expansion's command line declares the three (10, 1.2, 0.5) and reads none.
-    epsilon : mining margin; inf keeps every pair
+    epsilon : margin of mining (--mining_margin); inf keeps every pair
     n_inner_pts, ee_l2norm : see losses.expansion
     """
 
@@ -51,13 +51,14 @@ class MultiSimilarity(Criterion):
         group.add_argument('--alpha', type=bounded(float, 1e-6), default=2.0, help='scale of positives')
         group.add_argument('--beta', type=bounded(float, 1e-6), default=50.0, help='scale of negatives')
         group.add_argument('--sigma', type=float, default=1.0, help='threshold lambda of the similarities')
-        group.add_argument('--epsilon', type=bounded(float, 0), default=0.1, help='mining margin; inf keeps every pair')
+        group.add_argument('--mining_margin', type=bounded(float, 0), default=0.1,
+                           help='epsilon of pair mining; inf keeps every pair')
         expansion.add_args(group)
 
     @classmethod
     def from_args(cls, args, num_classes):
         expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
-        return cls(args.alpha, args.beta, args.sigma, args.epsilon, args.n_inner_pts, args.ee_l2norm)
+        return cls(args.alpha, args.beta, args.sigma, args.mining_margin, args.n_inner_pts, args.ee_l2norm)
 
     def inputs(self, out, batch):
         expansion.check_batch(self.n_inner_pts, batch.label.shape[0])

@@ -5,7 +5,12 @@ import argparse
 import numpy as np
 import pytest
 
+import datasets
+import evaluation
 import losses
+import models
+from engine import run
+from engine.cli import flags_of
 from engine.errors import UserError
 from engine.runtime import autograd, mx, nd
 from losses import Batch, Out, expansion, functional, mining, softmax_ranking
@@ -16,7 +21,7 @@ DIM, FEATURES, CLASSES = 6, 5, 16
 VARIANTS = {
     'hphn_triplet': ['--n_inner_pts=0', '--n_inner_pts=3 --ee_l2norm=false', '--soft_margin --margin=0.2'],
     'lifted_structure': ['--n_inner_pts=2', '--n_inner_pts=1 --ee_l2norm=false'],
-    'multi_similarity': ['--n_inner_pts=2', '--epsilon=inf'],
+    'multi_similarity': ['--n_inner_pts=2', '--mining_margin=inf'],
     'softmax_ranking': ['--train_mode=hard', '--train_mode=hard --margin=soft', '--train_mode=hard --margin=none',
                         '--train_mode=semi_hard', '--train_mode=center'],
     'triplet_batchhard': ['--n_inner_pts=2', '--margin=0.3'],
@@ -115,6 +120,13 @@ def test_names_fold_and_unknown_ones_list_the_legal():
     assert losses.get_loss('HPHN-Triplet') is losses.LOSSES['hphn_triplet']
     with pytest.raises(UserError, match=r'--loss=hphn_triple.*Did you mean hphn_triplet'):
         losses.get_loss('hphn_triple')
+
+
+@pytest.mark.parametrize('name', losses.LOSSES)
+def test_no_flag_of_a_loss_hides_one_that_all_runs_have(name):
+    """The parser lets a later flag replace an earlier one of the same name, so a clash would go unseen."""
+    common = set().union(*(flags_of(module.add_args) for module in (datasets, models, run, evaluation)))
+    assert not (flags_of(losses.get_loss(name).add_args) & common) - {'-h', '--help'}
 
 
 # ---- the equations

@@ -77,7 +77,7 @@ def margin_train_steps(case):
     dense.weight.set_data(nd.array(case['in_weight']))
     dense.bias.set_data(nd.array(case['in_bias']))
     criterion = prepare(Margin(len(case['out_beta_0']), p['margin'], p['beta0'], p['nu'], p['lr_beta']))
-    flags = SimpleNamespace(optim='adam', lr=p['lr'], wd=p['wd'], momentum=0.9)
+    flags = SimpleNamespace(optim='adam', lr=p['lr'], wd=p['wd'], momentum=0.9, epsilon=None)
     trainers = [gluon.Trainer(dense.collect_params(), *settings(flags, criterion)),
                 gluon.Trainer(criterion.collect_params(), *criterion.trainer(flags))]
     step = 0
