@@ -38,11 +38,16 @@ LEVELS = {
              'ink': (0, 90), 'invert': 0.5, 'cloud': 60, 'noise': 15},
 }
 
-# Settings that train from scratch on a CPU in minutes; LOSS_PRESET: {loss: {flag: value}} on top of them.
-PRESET = {'backbone': 'convnet', 'pretrained': False, 'image_size': SIDE, 'transform': 'glyphs', 'embed_dim': 64,
-          'batch_size': 64, 'num_instances': 4, 'epochs': 20, 'lr': 1e-3, 'wd': 1e-4, 'lr_decay_epochs': [15, 18],
-          'eval_epoch_term': 2}
-LOSS_PRESET = {}
+# Settings that train from scratch on a CPU in minutes.
+PRESET = dict(backbone='convnet', pretrained='false', image_size=SIDE, transform='glyphs', embed_dim=64,
+              batch_size=64, num_instances=4, optim='adam', epsilon=1e-8, lr=1e-3, wd=1e-4, epochs=12,
+              lr_schedule='multifactor_epoch', lr_decay_epochs='8,10', lr_decay_factor=0.3, train_iters=0,
+              early_stopping=0, eval_epoch_term=2, head_lr_mult=1.0, conv_lr_mult=1.0, metric='euclidean')
+# What single losses need on top of it. The epochs of HPHN's own sampler visit a quarter of the images.
+LOSS_PRESET = {
+    'hphn_triplet': dict(epochs=60, lr_decay_epochs='40,50', eval_epoch_term=5),
+    'heated_softmax': dict(metric='cosine'),
+}
 
 
 def add_args(group):
