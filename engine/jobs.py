@@ -4,6 +4,8 @@ import json
 import pathlib
 import sys
 
+import numpy as np
+
 import datasets
 import models
 import samplers
@@ -40,7 +42,12 @@ class Job:
         for note in self.data.notes:
             print('note: ' + note)
         mx.random.seed(args.seed)
-        self.criterion = get_loss(args.loss).from_args(args, self.data.train.num_classes)
+        state = {} if source is None else checkpoint.read_state(source)
+        if self.data.train is None and source is None:
+            raise UserError('--data_name={0} has no training part. Fix: train on another data set, then '
+                            'python3 main.py evaluate --checkpoint=RUN --data_name={0}'.format(args.data_name))
+        self.num_classes = state.get('num_classes') or self.data.train.num_classes
+        self.criterion = get_loss(args.loss).from_args(args, self.num_classes)
         for note in self.criterion.notes(args):
             print('note: ' + note)
         # a checkpoint holds every weight: nothing is loaded from elsewhere first
@@ -63,23 +70,37 @@ class Job:
         self.net.hybridize(static_alloc=True)
         self.criterion.hybridize(static_alloc=True)
 
-    def embed(self, split, progress=False):
-        """float32 (N, D) embeddings of a split."""
-        return embed_split(self.net, split, self.test_transform, self.args.test_batch_size, self.ctx[0],
-                           self.args.num_workers, progress=progress)
+    def embed(self, split, progress=False, replaced=None):
+        """float32 (N, D) embeddings of a split; see evaluation.embed.embed for `replaced`."""
+        args = self.args
+        return embed_split(self.net, split, self.test_transform, args.test_batch_size, self.ctx[0], args.num_workers,
+                           progress, args.on_bad_image, replaced)
 
     def scores(self, split, extended=False, progress=False):
-        """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings)."""
-        args, accuracy = self.args, {}
+        """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings).
+
+        Images that cannot be read (--on_bad_image=skip) are left out of the result, not of the embeddings.
+        """
+        args, replaced, result = self.args, {}, {}
         if self.classifies:
-            embeddings, predictions = classify.predict(self, split)
-            accuracy, self.confusion = classify.scores(split.labels, predictions, split.num_classes)
+            embeddings, predictions, replaced = classify.predict(self, split)
         else:
-            embeddings = self.embed(split, progress)
-        result = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
-                                     clustering=args.clustering if extended or args.nmi else None, seed=args.seed,
-                                     extended=extended, ctx=self.ctx[0])
-        return dict(result, **accuracy), embeddings
+            embeddings = self.embed(split, progress, replaced)
+        rows = np.setdiff1d(np.arange(len(split)), list(replaced)) if replaced else slice(None)
+        if replaced:
+            print('note: {} images cannot be read and are not scored, such as {}'.format(
+                len(replaced), split.path(min(replaced))))
+        if self.classifies:
+            result, self.confusion = classify.scores(split.labels[rows], predictions[rows], split.num_classes)
+        if split is self.data.test and self.data.pairs is not None:
+            pairs = self.data.pairs
+            return verification.lfw(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],
+                                    args.metric), embeddings
+        found = protocols.retrieval(embeddings[rows], split.labels[rows], args.recallk,
+                                    query=None if split.query is None else split.query[rows], metric=args.metric,
+                                    clustering=args.clustering if extended or args.nmi else None, seed=args.seed,
+                                    extended=extended, ctx=self.ctx[0])
+        return dict(found, **result), embeddings
 
     @property
     def classifies(self):
@@ -177,10 +198,10 @@ def evaluate(args):
     aside = folder / 'result.json.new'
     aside.write_text(json.dumps(result, indent=1, sort_keys=True, default=str) + '\n')
     aside.replace(folder / 'result.json')
-    if args.figures:
+    if args.figures and job.data.pairs is None:
         pictures.of_embeddings(job, folder, embeddings)
-    recall = result['recall']
-    print('R@{} {:.4f} -> {}'.format(next(iter(recall)), next(iter(recall.values())), folder))
+    name, value = next(iter(result['recall'].items())) if 'recall' in result else ('', result['accuracy'])
+    print('{} {:.4f} -> {}'.format('R@' + name if name else 'accuracy', value, folder))
     return 0
 
 

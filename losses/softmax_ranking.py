@@ -144,8 +144,8 @@ class SoftmaxRanking(Criterion):
         self.center_lambda, self.center_alpha = center_lambda, center_alpha
         self.seen = []
         if self.train_mode == 'vanilla':
-            # Softmax alone pays for no second head; its unused embedding is a projection of the pooled feature.
-            self.head = 'l2'
+            # Softmax alone pays for no second head; images are searched by the feature that it classifies.
+            self.head = 'pooled'
         with self.name_scope():
             self.classifier = gluon.nn.Dense(num_classes, weight_initializer=mx.init.Xavier(
                 'gaussian', factor_type='in', magnitude=2), prefix='classifier_')

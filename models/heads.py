@@ -75,6 +75,16 @@ class L2(Linear):
         return F.L2Normalization(self.bottleneck(pool(F, maps[-1])), mode='instance')
 
 
+class Pooled(Head):
+    """Global average pooling, rows of length one: the trunk's own feature, without a layer to train.
+
+    `dim` is ignored: the embedding is as long as the trunk has channels.
+    """
+
+    def hybrid_forward(self, F, *maps):
+        return F.L2Normalization(pool(F, maps[-1]), mode='instance')
+
+
 class BatchNormed(Linear):
     """Global average pooling, Dense without bias, BatchNorm without scale."""
 
@@ -122,7 +132,7 @@ class Cascade(Head):
         return F.concat(*parts, dim=1)
 
 
-HEADS = {'l2': L2, 'linear': Linear, 'bn': BatchNormed, 'two_head': Flat, 'cascade': Cascade}
+HEADS = {'l2': L2, 'linear': Linear, 'bn': BatchNormed, 'pooled': Pooled, 'two_head': Flat, 'cascade': Cascade}
 
 
 def get_head(name, dim, dims=None):

@@ -36,7 +36,7 @@ def parameters(folder):
 
 def curve(folder):
     lines = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in ('seconds', 'images_per_second')}
+    return [{key: value for key, value in line.items() if key not in ('seconds', 'images_per_second', 'recall')}
             for line in lines]
 
 
