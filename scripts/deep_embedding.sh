@@ -5,8 +5,7 @@
 # Claim   that row. The authors of DeepEmbedding publish no Recall@1 of their own run, which crops to the bounding boxes
 #         as here (--crop_box), so a higher figure than the paper's is to be expected; --crop_box=False is the paper's.
 # Cost    30 epochs of 200 iterations of 70 images at 224 px: some hours on one GPU. The CPU is for trying out only.
-# Others  multi-class N-pair  --loss=npair --sampler=pairs        FaceNet  --loss=triplet_semihard
-#         In Defense          --loss=triplet_batchhard            HDC      --loss=hdc
+# Others  N-pair, FaceNet, In Defense and HDC have other flags: their commands are in docs/papers/deep_embedding.md
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
