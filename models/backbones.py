@@ -4,6 +4,7 @@ Preprocessing travels with a network: `Preprocessing` says how its weights want 
 """
 
 import functools
+import json
 from collections import namedtuple
 
 from engine.errors import UserError, pick
@@ -106,7 +107,8 @@ class Backbone(namedtuple('Backbone', 'name zoo trunk preprocessing map_tap casc
 
 # Parts of names in the zoos that are no ImageNet classifiers: detection, segmentation, pose, video, small pictures.
 _OTHER_TASKS = ('coco', 'voc', 'ade', 'citys', 'mhp', 'cifar', 'svhn', 'kinetics', 'ucf101', 'hmdb51', 'sthsth', 'ssd_',
-                'yolo', 'rcnn', 'pose', 'siamrpn', 'custom', 'int8', 'monodepth', 'celeba')
+                'yolo', 'rcnn', 'pose', 'siamrpn', 'custom', 'int8', 'monodepth', 'celeba', 'widerface', 'jasper',
+                'quartznet')
 
 
 def _classifiers(listed):
@@ -128,10 +130,12 @@ def _maker(name):
 
 def _gluoncv(get_model, name, **kwargs):
     """Some of GluonCV's networks fetch weights of their base unless told not to, the others do not know the flag."""
-    try:
-        return get_model(name, pretrained_base=False, **kwargs)
-    except TypeError:
-        return get_model(name, **kwargs)
+    for flags in ({'pretrained_base': False}, {}, {'pretrained': False}):
+        try:
+            return get_model(name, **dict(flags, **kwargs))
+        except (TypeError, KeyError, Warning) as error:
+            refused = error
+    raise refused
 
 
 def names():
@@ -148,8 +152,7 @@ def _cut(name, net):
     if features is None and type(net).__name__ in ('GoogLeNet', 'ResNetV1b'):
         features = net                       # their blocks were made in the order in which they are applied
     if features is None or not getattr(features, '_children', None):
-        raise UserError('--backbone={} has no row of feature blocks, so it cannot be cut before its pooling. '
-                        'Fix: a classification network such as googlenet, resnet50_v1 or mobilenet1.0'.format(name))
+        return [_traced(name, net)]
     blocks = []
     for block in features._children.values():
         if isinstance(block, (nn.GlobalAvgPool2D, nn.Flatten, nn.Dense)) or block is getattr(net, 'head', None):
@@ -158,6 +161,41 @@ def _cut(name, net):
     while blocks and isinstance(blocks[-1], _POOLS):
         blocks.pop()
     return blocks
+
+
+class Traced(gluon.SymbolBlock):
+    """A whole network up to one of its operators. Its parameters keep the names that they have in the network."""
+
+    def __init__(self, output, data, net):
+        super().__init__(output, data, params=net.collect_params())
+        used = {id(param) for param in self.collect_params().values()}
+        self._names = {name: param for name, param in net._collect_params_with_prefix().items() if id(param) in used}
+
+    def _collect_params_with_prefix(self, prefix=''):
+        return {prefix + '.' + name if prefix else name: param for name, param in self._names.items()}
+
+
+_POOLING = ('Pooling', '_contrib_AdaptiveAvgPooling2D', 'mean')
+_BEHIND_POOLING = ('FullyConnected', 'Convolution', 'BatchNorm', 'Activation', 'Flatten', 'Reshape', 'Dropout', '_copy')
+
+
+def _traced(name, net):
+    """The network up to its last pooling, cut in its graph, for networks that are no row of blocks."""
+    data = mx.sym.var('data', dtype='float32')
+    output = net(data)
+    output = output[0] if isinstance(output, (list, tuple)) else output       # the others are auxiliary classifiers
+    graph = json.loads(output.tojson())
+    nodes, node = graph['nodes'], graph['heads'][0][0]
+    for passed in (_BEHIND_POOLING, (*_POOLING, 'Dropout')):
+        while nodes[node]['op'] in passed:
+            node = nodes[node]['inputs'][0][0]
+        if passed is _BEHIND_POOLING and nodes[node]['op'] not in _POOLING:
+            raise UserError('--backbone={} has no pooling before its classifier, so it cannot be a trunk. Fix: for '
+                            'example googlenet, resnet50_v1 or mobilenet1.0'.format(name))
+    internals, wanted = output.get_internals(), nodes[node]['name']
+    same_name = [i for i, out in enumerate(internals.list_outputs()) if out == wanted + '_output']
+    earlier = sum(other['name'] == wanted for other in nodes[:node])          # blocks that are applied several times
+    return Traced(internals[same_name[earlier]], data, net)
 
 
 def get_backbone(name, weights=False):

@@ -45,6 +45,31 @@ def test_trunks_of_every_zoo_give_embedding_and_pooled_feature_for_two_batch_siz
         np.testing.assert_allclose((out.embedding ** 2).sum(axis=1).asnumpy(), 1, rtol=1e-3)
 
 
+@pytest.mark.parametrize('name, classifier', [
+    ('googlenet', 'output'), ('resnet18_v1b', 'fc'), ('mobilenet0.25', 'output'), ('resnest14', 'fc')])
+def test_a_cut_network_ends_where_its_own_classifier_begins(name, classifier):
+    backbone = backbones.get_backbone(name)
+    backbone.zoo.initialize(mx.init.Xavier())
+    x = nd.random.uniform(shape=(1, 3, 224, 224))
+    expected = backbone.zoo(x).asnumpy()
+    feature = backbone.trunk(x)[-1]
+    ours = getattr(backbone.zoo, classifier)(feature.mean(axis=(2, 3))).asnumpy()
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_network_cut_in_its_graph_keeps_the_names_of_its_weight_file(tmp_path):
+    zoo = backbones.get_backbone('resnest14').zoo
+    zoo.initialize(mx.init.Xavier())
+    zoo(nd.zeros((1, 3, 64, 64)))
+    zoo.save_parameters(str(tmp_path / 'zoo.params'))
+    net = build('--backbone=resnest14', '--image_size=64', '--pretrained={}'.format(tmp_path / 'zoo.params'))
+    weight = net._collect_params_with_prefix()['trunk.0.conv1.0.weight'].data().asnumpy()
+    assert (weight == zoo._collect_params_with_prefix()['conv1.0.weight'].data().asnumpy()).all()
+    net.save(tmp_path / 'net.params')
+    x = pictures(2, 64)
+    assert (models.load(tmp_path / 'net.params')(x).embedding.asnumpy() == net(x).embedding.asnumpy()).all()
+
+
 def test_map_ends_before_pooling_and_the_pooled_feature_is_its_mean():
     net = build('--backbone=mobilenet0.25', '--image_size=96', feature='map', head='linear')
     pooled = build('--backbone=mobilenet0.25', '--image_size=96', feature='pooled', head='linear')
@@ -106,7 +131,7 @@ def test_flags_override_preprocessing():
     (['--mean=.1,.2'], ['--mean', '2 numbers']),
     (['--std=0'], ['std must be positive']),
     (['--backbone=googlnet'], ['--backbone=googlnet', 'Did you mean googlenet']),
-    (['--backbone=hrnet_w18_c'], ['hrnet_w18_c', 'Fix']),
+    (['--backbone=dla34'], ['dla34', 'no pooling']),
     (['--pretrained=true'], ['convnet', '--pretrained=false']),
     (['--pretrained=nowhere.params'], ['--pretrained=nowhere.params', 'no such file']),
     (['--backbone=inceptionv3', '--image_size=32'], ['inceptionv3', '32x32', '--image_size=299'])])
