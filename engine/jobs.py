@@ -17,7 +17,7 @@ from engine.errors import UserError
 from engine.run import Run, commit, environment
 from engine.runtime import mx
 from engine.trainer import Interrupted, Trainer
-from evaluation import baselines, classify, pictures, protocols
+from evaluation import baselines, classify, pictures, protocols, verification
 from evaluation import report as reports
 from evaluation.embed import embed as embed_split
 from evaluation.embed import save_embeddings

@@ -52,6 +52,8 @@ def add_args(group):
                        help='how gradients of several devices are summed')
     group.add_argument('--seed', type=bounded(int, 0, 2 ** 31 - 1), default=0, help='of weights, batches, augmentation')
     group.add_argument('--save_dir', default='', help='the run folder; empty: runs/DATA-LOSS-TIME')
+    group.add_argument('--save_epoch_term', type=bounded(int, 1), default=1,
+                       help='epochs between two checkpoints; the last epoch and an interruption are always saved')
     group.add_argument('--prepare', type=boolean, nargs='?', const=True, default=False,
                        help='download and verify the benchmark first if it is not there')
     group.add_argument('--figures', type=boolean, nargs='?', const=True, default=True,

@@ -173,7 +173,7 @@ class Trainer:
         for batch in self.loader(plans[first:]):
             lr = self.schedule.lr(state['iteration'], epoch) * factor
             loss = self.step(batch, lr)
-            average.add(loss, 1)
+            average.add(loss, len(batch.label))
             state.update(step=state['step'] + 1, iteration=state['iteration'] + 1, loss_sum=average.total,
                          loss_count=average.weight, images=state['images'] + len(batch.label))
             if state['iteration'] % args.summary_step == 0 or state['step'] == len(plans):
@@ -283,7 +283,8 @@ class Trainer:
                                      for k, v in scores[held].items())
         print(text, flush=True)
         self.run.log('epoch', **line)
-        self.save('last')
+        if last or stop or improved or (epoch + 1 - args.start_epoch) % args.save_epoch_term == 0:
+            self.save('last')
         if improved:
             self.save('best')
         if stop:

@@ -39,7 +39,7 @@ class Margin(Criterion):
                 'epochs': 20, 'image_size': 224, 'embed_dim': 128, 'backbone': 'resnet50_v2',
                 'lr_schedule': 'multifactor_epoch', 'lr_decay_epochs': [12, 14, 16, 18], 'lr_decay_factor': 0.5,
                 'head_lr_mult': 1.0, 'conv_lr_mult': 0.01, 'transform': 'margin'}
-    optimizer_constants = {'adam': {'epsilon': 1e-7}, 'sgd': {'momentum': 0.9}}
+    optimizer_constants = {'adam': {'epsilon': 1e-7}}
 
     def __init__(self, num_classes, margin=0.2, beta=1.2, nu=0.0, lr_beta=0.1, rng=None, **kwargs):
         super().__init__(**kwargs)

@@ -11,5 +11,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
 exec python3 main.py --loss=margin --margin=0.2 --beta=1.2 --lr_beta=0.1 --nu=0 \
   --data_name=cub200 --prepare=True --crop_box --backbone=resnet50_v2 --pretrained=True --conv_lr_mult=0.01 \
-  --image_size=224 --embed_dim=128 --batch_size=70 --batch_k=5 --optim=adam --lr=1e-4 --wd=1e-4 \
+  --image_size=224 --embed_dim=128 --sampler=blocks --blocks=cub --batch_size=70 --batch_k=5 \
+  --optim=adam --lr=1e-4 --wd=1e-4 \
   --steps=12,16,20,24 --factor=0.5 --epochs=30 --seed=123 --eval_epoch_term=1 --recallk=1,2,4,8,16 "$@"

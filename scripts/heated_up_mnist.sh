@@ -11,5 +11,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
 exec python3 main.py --loss=heated_softmax --l2_norm --norm_weights --alpha=16 --heat_up --nb_hu_epoch=20 \
   --data_name=mnist --prepare=True --backbone=lenet --image_size=28 --embed_dim=2 --transform=mnist \
-  --batch_size=128 --optim=adam --epsilon=1e-8 --lr=0.001 --wd=0 --epochs=100 --eval_epoch_term=10 --display_step=10 --draw \
+  --batch_size=128 --optim=adam --epsilon=1e-8 --lr=0.001 --wd=0 --epochs=100 --last_batch=discard --eval_epoch_term=1 --display_step=10 --draw \
   --recallk=1 "$@"

@@ -13,4 +13,4 @@ bash scripts/setup.sh
 exec python3 main.py --loss=softmax_ranking --train_mode=hard --margin=soft --triplet_loss_lambda=1 \
   --data_name=aircraft --prepare=True --backbone=resnet50_v2 --pretrained=True --image_size=224 --embed_dim=256 \
   --transform=ranking_img --batch_size=32 --caffe_iter_size=1 --optim=sgd --momentum=0.9 --lr=0.01 \
-  --wd=0 --lr_schedule=poly --end_learning_rate=0 --train_iters=40000 --eval_epoch_term=10 "$@"
+  --wd=0 --lr_schedule=poly --end_learning_rate=0 --train_iters=40000 --eval_epoch_term=400 --save_epoch_term=40 "$@"

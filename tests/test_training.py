@@ -207,3 +207,40 @@ def test_accumulated_gradients_equal_their_average(train):
     first, second = (parameters(train.folder / name / 'last') for name in ('single', 'double'))
     for name in first:
         np.testing.assert_allclose(first[name], second[name], rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+def test_unreadable_images_are_skipped_and_not_scored(train, tmp_path, capsys):
+    import cv2
+    rng = np.random.RandomState(0)
+    for c in range(6):
+        (tmp_path / 'photos/c{}'.format(c)).mkdir(parents=True)
+        for i in range(6):
+            picture = np.full((40, 40, 3), 30 * c, np.uint8) + rng.randint(0, 30, (40, 40, 3)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / 'photos/c{}/{}.png'.format(c, i)), picture)
+    (tmp_path / 'photos/c5/2.png').write_bytes(b'not a picture')
+    flags = ['--loss=hphn_triplet', '--data_dir=' + str(tmp_path / 'photos'), '--backbone=convnet', '--image_size=32',
+             '--embed_dim=8', '--batch_size=6', '--num_instances=2', '--epochs=1', '--figures=0', '--recallk=1']
+    assert main.main(flags + ['--save_dir=' + str(tmp_path / 'strict')]) == 2
+    assert str(pathlib.Path('c5/2.png')) in capsys.readouterr().err
+    assert main.main(flags + ['--save_dir=' + str(tmp_path / 'lax'), '--on_bad_image=skip']) == 0
+    assert 'not scored' in capsys.readouterr().out
+    assert json.loads((tmp_path / 'lax/result.json').read_text())['selection']['last']['n_query'] == 17
+
+
+def test_a_classification_run_is_judged_by_accuracy(tmp_path):
+    import cv2
+    rng = np.random.RandomState(0)
+    for part in ('train', 'test'):
+        for c in range(3):
+            (tmp_path / part / 'c{}'.format(c)).mkdir(parents=True)
+            for i in range(12):
+                picture = np.full((32, 32, 3), 100 * c, np.uint8) + rng.randint(0, 50, (32, 32, 3)).astype(np.uint8)
+                cv2.imwrite(str(tmp_path / part / 'c{}/{}.png'.format(c, i)), picture)
+    assert main.main(['--loss=softmax_ranking', '--train_mode=hard', '--margin=soft', '--data_name=folder',
+                      '--data_dir=' + str(tmp_path), '--backbone=convnet', '--image_size=32', '--embed_dim=8',
+                      '--sampler=ranking', '--batch_size=12', '--Triplet_K=4', '--epochs=30', '--train_iters=30',
+                      '--eval_epoch_term=30', '--transform=glyphs', '--recallk=1',
+                      '--save_dir=' + str(tmp_path / 'run')]) == 0
+    result = json.loads((tmp_path / 'run/result.json').read_text())
+    assert result['selection']['last']['accuracy'] > 0.9 and result['selection']['last']['macro_accuracy'] > 0.9
+    assert (tmp_path / 'run/figures/confusion_matrix.png').is_file()
