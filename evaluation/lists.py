@@ -9,6 +9,13 @@ SAMPLE = 1024
 LIMIT = 2 ** 21    # stored entries above which the lists are boiled down
 
 
+def _key(row, value):
+    """uint64 that sorts by row, then by descending float32 value: one key sorts several times faster than two."""
+    bits = (-value).view(np.uint32)
+    bits ^= np.where(bits >> 31, np.uint32(0xffffffff), np.uint32(0x80000000))
+    return (row.astype(np.uint64) << np.uint64(32)) | bits
+
+
 class Lists:
     """The `depth` nearest items of every query, or less of those whose best positive is further away than that.
 
@@ -105,7 +112,7 @@ class Lists:
 
     def _rank(self, row, column, value, closed_row, closed_column):
         """Raise the thresholds of open queries by what they have listed, and leave out what no threshold lets pass."""
-        order = np.lexsort((-value, row))
+        order = np.argsort(_key(row, value))
         row, column, value = row[order], column[order], value[order]
         stored = np.bincount(row, minlength=len(self.queries))
         first = np.cumsum(stored) - stored

@@ -108,9 +108,10 @@ class Filter:
         self.symmetric = np.array_equal(queries, galleries)
         rows = galleries if self.symmetric else np.concatenate([galleries, queries])
         z = x if np.array_equal(rows, np.arange(len(x))) else x[rows]
+        squares = scores.squares[rows]
         if metric == 'cosine':
             z = (z / scores.norms[rows, None]).astype(np.float32)
-        squares = np.einsum('ij,ij->i', z, z, dtype=np.float64)
+            squares = np.ones(len(z))
         mean = z.mean(axis=0, dtype=np.float64)
         level = squares.mean()
         same_norm = np.abs(squares - level).max() <= 1e-6 * level

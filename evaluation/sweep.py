@@ -10,23 +10,27 @@ import numpy as np
 from engine.runtime import nd
 from evaluation.scores import POOL, product, take
 
-BLOCK = 2048    # rows and columns of a product
-TILE = 128      # rows of a block that one thread treats at a time; at most 255, as counts are added in bytes
+ROWS = 1024     # of a product
+COLUMNS = 8192  # of a product: NumPy's comparison with one threshold for each row is fast on long rows only
+TILE = 32       # rows that a thread treats at a time, 1 MB; at most 255, as counts are added in bytes
 
 
 class _Buffer:
-    """An NDArray that products are written into, and what NumPy sees of it: on a CPU its memory, else a copy."""
+    """Room for a product, and what NumPy sees of it: on a CPU the memory itself, else a copy."""
 
-    def __init__(self, shape, ctx):
-        self.array = nd.zeros(shape, ctx=ctx)
+    def __init__(self, size, ctx):
+        self.array = nd.zeros((size,), ctx=ctx)
         self.array.wait_to_read()
         self.view = np.from_dlpack(_Capsule(self.array)) if ctx.device_type == 'cpu' else None
 
-    def read(self):
+    def product(self, left, right):
+        """left . right^T as float32 (n, m), valid until the next call."""
+        shape = left.shape[0], right.shape[0]
+        out = product(left, right, out=self.array[:shape[0] * shape[1]].reshape(shape))
         if self.view is None:
-            return self.array.asnumpy()
-        self.array.wait_to_read()
-        return self.view
+            return out.asnumpy()
+        out.wait_to_read()
+        return self.view[:shape[0] * shape[1]].reshape(shape)
 
 
 class _Capsule:
@@ -59,10 +63,12 @@ def _count_columns(mask):
 
 
 def _listed(low_mask, high_mask, block):
-    """(row, column, value) where low_mask and not high_mask; low_mask is used up."""
-    words = _words(low_mask)
-    np.bitwise_xor(words, _words(high_mask), out=words)
-    row, column = np.divmod(np.flatnonzero(low_mask), low_mask.shape[1])
+    """(row, column, value) where low_mask and not high_mask. Both are compared by words of eight."""
+    low, high = _words(low_mask), _words(high_mask)
+    row, word = np.divmod(np.flatnonzero(low != high), low.shape[1])
+    differs = (low[row, word] ^ high[row, word]).view(bool).reshape(-1, 8)
+    i, byte = np.nonzero(differs)
+    row, column = row[i], 8 * word[i] + byte
     return row.astype(np.int32), column.astype(np.int32), block[row, column]
 
 
@@ -101,29 +107,29 @@ def sweep(products, low, high, own, count, report):
     report : called after each block with lists of (query int32, gallery int32, product float32) arrays
     """
     queries, galleries = products.left.shape[0], products.right.shape[0]
-    buffers = {}
+    buffer = _Buffer(min(ROWS, queries) * min(max(ROWS, COLUMNS), galleries), products.left.context)
     threads = POOL._max_workers
-    for i in range(0, queries, BLOCK):
-        rows = slice(i, min(i + BLOCK, queries))
+    for i in range(0, queries, ROWS):
+        rows = slice(i, min(i + ROWS, queries))
         left = take(products.left, rows)
-        for j in range(i if products.symmetric else 0, galleries, BLOCK):
-            columns = slice(j, min(j + BLOCK, galleries))
-            shape = rows.stop - i, columns.stop - j
-            if shape not in buffers:
-                buffers[shape] = _Buffer(shape, products.left.context)
-            product(left, take(products.right, columns), out=buffers[shape].array)
-            block = buffers[shape].read()
-            here = np.flatnonzero((own[rows] >= j) & (own[rows] < columns.stop))
+        if products.symmetric:    # the square on the diagonal serves its rows; what is right of it, rows and columns
+            parts = [(i, rows.stop)] + [(j, min(j + COLUMNS, galleries)) for j in range(rows.stop, galleries, COLUMNS)]
+        else:
+            parts = [(j, min(j + COLUMNS, galleries)) for j in range(0, galleries, COLUMNS)]
+        for j, end in parts:
+            columns = slice(j, end)
+            block = buffer.product(left, take(products.right, columns))
+            here = np.flatnonzero((own[rows] >= j) & (own[rows] < end))
             if len(here):
                 block = block.copy()
                 block[here, own[rows][here] - j] = -np.inf
             both = products.symmetric and j > i
             of_columns = (low[columns], high[columns]) if both else None
-            step = -(-shape[0] // threads)
+            step = -(-len(block) // threads)
             jobs = [POOL.submit(_tiles, block[s:s + step], (low[rows][s:s + step], high[rows][s:s + step]),
-                                of_columns, both) for s in range(0, shape[0], step)]
+                                of_columns, both) for s in range(0, len(block), step)]
             lists = []
-            for s, job in zip(range(0, shape[0], step), jobs):
+            for s, job in zip(range(0, len(block), step), jobs):
                 row_count, column_count, row_lists, column_lists = job.result()
                 count[i + s:i + s + len(row_count)] += row_count
                 lists += [(q + np.int32(i + s), g + np.int32(j), value) for q, g, value in row_lists if len(q)]

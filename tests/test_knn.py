@@ -55,7 +55,8 @@ def clustered(seed, n=440, d=16, classes=110, noise=0.7):
 def options(request, monkeypatch):
     """Every way to the same numbers: sorting in float64, and the float32 pass at several block sizes."""
     if request.param == 'swept in small blocks':
-        monkeypatch.setattr(sweep, 'BLOCK', 136)
+        monkeypatch.setattr(sweep, 'ROWS', 75)
+        monkeypatch.setattr(sweep, 'COLUMNS', 136)
         monkeypatch.setattr(sweep, 'TILE', 31)
         monkeypatch.setattr(lists, 'LIMIT', 300)
         monkeypatch.setattr(lists, 'SAMPLE', 40)
