@@ -47,15 +47,17 @@ def add_args(parser):
 
 def run(args):
     """Measure, print a table for each network, return {(network, way): images per second}."""
+    from engine.errors import pick
     args.threads = args.threads or len(os.sched_getaffinity(0))
-    ways = [way for way in WAYS if way in args.ways.split(',')]
+    ways = [pick('--ways', way, {name: name for name in WAYS}) for way in args.ways.split(',')]
+    networks = [pick('--networks', network, {name: name for name in NETWORKS}) for network in args.networks.split(',')]
     if 'pytorch' in ways and subprocess.run([args.torch_python, '-c', 'import torch'], capture_output=True).returncode:
         print('pytorch is left out: {} has no torch. Fix: --torch_python=PYTHON'.format(args.torch_python))
         ways.remove('pytorch')
     medians = {}
     with tempfile.TemporaryDirectory() as scratch:
         args.store_dir = args.store_dir or scratch
-        for network in args.networks.split(','):
+        for network in networks:
             results = {way: [] for way in ways}
             for _ in range(args.rounds):
                 for way in ways:
