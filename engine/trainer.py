@@ -150,9 +150,14 @@ class Trainer:
         if self.criterion.warm_up:
             plan = sequential(len(self.train), self.args.batch_size)
             for batch in tqdm(self.loader(plan), total=len(plan), desc='warm-up', disable=not sys.stderr.isatty()):
-                with autograd.train_mode():
-                    self.net(nd.array(batch.image, ctx=self.ctx[0], dtype='uint8'))
+                with autograd.record():
+                    out = self.net(nd.array(batch.image, ctx=self.ctx[0], dtype='uint8'))
+                out.embedding.backward()    # MXNet moves the running statistics in the backward pass; no step follows
             nd.waitall()
+            for trainer in self.trainers:
+                for parameter in trainer._params:
+                    if parameter.grad_req != 'null':
+                        parameter.zero_grad()
         self.criterion.init_from(self.embed_train, self.train.labels)
 
     def begin_schedule(self, steps_per_epoch):

@@ -244,3 +244,18 @@ def test_a_classification_run_is_judged_by_accuracy(tmp_path):
     result = json.loads((tmp_path / 'run/result.json').read_text())
     assert result['selection']['last']['accuracy'] > 0.9 and result['selection']['last']['macro_accuracy'] > 0.9
     assert (tmp_path / 'run/figures/confusion_matrix.png').is_file()
+
+
+def test_the_warm_up_moves_running_statistics_and_nothing_else(train, monkeypatch):
+    seen = []
+
+    def watched(self):
+        seen.append({name: p.data().asnumpy() for name, p in self.net._collect_params_with_prefix().items()})
+        start(self)
+        seen.append({name: p.data().asnumpy() for name, p in self.net._collect_params_with_prefix().items()})
+
+    start = trainer.Trainer.start
+    monkeypatch.setattr(trainer.Trainer, 'start', watched)
+    assert train('warm', '--loss=heated_softmax', '--sampler=random', '--epochs=1', '--train_iters=1') == 0
+    moved = {name for name in seen[0] if not np.array_equal(seen[0][name], seen[1][name])}
+    assert moved == {name for name in seen[0] if 'running' in name}
