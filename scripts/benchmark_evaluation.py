@@ -26,7 +26,6 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PARTS = ('evaluation', 'clustering')
 KS = (1, 10, 100, 1000)
 
 
@@ -40,7 +39,6 @@ def add_args(parser):
     parser.add_argument('--beside', default='faiss,pml', help='others to measure, if they are installed; empty: none')
     parser.add_argument('--small_items', type=int, default=8000, help='clustering: items for both libraries')
     parser.add_argument('--small_classes', type=int, default=800, help='clustering: clusters for both libraries')
-    parser.add_argument('--part', choices=PARTS, default='evaluation', help=argparse.SUPPRESS)
     parser.add_argument('--child', default='', help=argparse.SUPPRESS)
 
 
@@ -224,12 +222,13 @@ def clustering(args):
 
 
 def run(args):
-    """`--part` of PARTS."""
-    return {'evaluation': evaluation, 'clustering': clustering}[args.part](args)
+    """args.benchmark: 'evaluation' or 'clustering'."""
+    return {'evaluation': evaluation, 'clustering': clustering}[args.benchmark](args)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--benchmark', choices=('evaluation', 'clustering'), default='evaluation')
     add_args(parser)
     args = parser.parse_args()
     if args.child:
