@@ -8,6 +8,7 @@
     python3 main.py report RUN [RUN ...]                       table and page of several runs
 """
 
+import errno
 import sys
 
 from engine.errors import UserError
@@ -24,6 +25,15 @@ def main(argv=None):
         return 2
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:
+        print('\nstopped', file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print('error: the disk is full ({}). What was saved before is intact. Fix: free some space, then go on with '
+              '--resume=RUN'.format(error.filename or error.strerror), file=sys.stderr)
+        return 2
 
 
 if __name__ == '__main__':

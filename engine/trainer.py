@@ -142,6 +142,7 @@ class Trainer:
                 if self.end_epoch(epoch, last=epoch == end - 1 or finished):
                     break
                 if signals.received is not None:
+                    self.save('last')
                     raise Interrupted(128 + signals.received)
         return state
 
@@ -172,7 +173,7 @@ class Trainer:
         """One epoch from state['step'] on; returns True when --train_iters is reached."""
         args, state = self.args, self.state
         average = Average(state['loss_sum'], state['loss_count'])
-        first, started, waited = state['step'], time.time(), self.loader.wait_seconds
+        first, clock, waited = state['step'], time.time(), self.loader.wait_seconds
         bar = tqdm(total=len(plans), initial=first, desc='epoch {}'.format(epoch), leave=False, dynamic_ncols=True,
                    disable=not sys.stderr.isatty())
         for batch in self.loader(plans[first:]):
@@ -180,28 +181,25 @@ class Trainer:
             loss = self.step(batch, lr)
             average.add(loss, len(batch.label))
             state.update(step=state['step'] + 1, iteration=state['iteration'] + 1, loss_sum=average.total,
-                         loss_count=average.weight, images=state['images'] + len(batch.label))
+                         loss_count=average.weight, images=state['images'] + len(batch.label),
+                         seconds=state['seconds'] + time.time() - clock,
+                         wait_seconds=state['wait_seconds'] + self.loader.wait_seconds - waited)
+            clock, waited = time.time(), self.loader.wait_seconds
             if state['iteration'] % args.summary_step == 0 or state['step'] == len(plans):
                 self.log_step(epoch, loss, lr)
             bar.update()
             bar.set_postfix(loss='{:.4f}'.format(average.mean), refresh=False)
             reached = args.train_iters and state['iteration'] >= args.train_iters
-            if signals.received is not None and state['step'] < len(plans) and not reached:
+            updated = state['iteration'] % args.caffe_iter_size == 0
+            if signals.received is not None and updated and state['step'] < len(plans) and not reached:
                 bar.close()
                 state['epoch'] = epoch
-                self.add_time(started, waited)
                 self.save('last', plans)
                 raise Interrupted(128 + signals.received)
             if reached:
                 break
         bar.close()
-        self.add_time(started, waited)
         return bool(args.train_iters and state['iteration'] >= args.train_iters)
-
-    def add_time(self, started, waited):
-        """Count training time, without evaluation and saving."""
-        self.state['seconds'] += time.time() - started
-        self.state['wait_seconds'] += self.loader.wait_seconds - waited
 
     def step(self, batch, lr):
         """Forward, backward and, every --caffe_iter_size batches, the update. Returns the mean loss as a float."""
@@ -244,7 +242,7 @@ class Trainer:
 
     def stop_not_finite(self, batch, value):
         """The loss is NaN or infinite: name the files of the batch and leave the last good checkpoint alone."""
-        names = [str(self.train.paths[i]) or 'image {}'.format(i) for i in batch.index]
+        names = [self.train.path(i) for i in batch.index]
         listing = self.run.folder / 'not_finite.txt'
         listing.write_text('\n'.join(names) + '\n')
         good = checkpoint.find(self.run.folder / 'last')
