@@ -40,8 +40,8 @@ def partner(F, x):
     """The rows of x (B, D) with 2 i and 2 i + 1 swapped: sample i's partner. B must be even."""
     # ORIGINAL: the paper expands every positive pair; the published code, which all its results come from, expands
     # neighbours alone and does not look at their labels, so the sampler has to keep a class together.
-    pairs = F.reshape(x, shape=(-4, -1, 2, 0))  # (B / 2, 2, D)
-    return F.reshape(F.reverse(pairs, axis=1), shape=(-3, 0))  # (B, D)
+    index = F.contrib.arange_like(x, axis=0)  # (B,)
+    return F.take(x, index + 1 - 2 * (index % 2))
 
 
 def between(F, a, b, n, l2_norm=True):

@@ -72,17 +72,17 @@ class HDC(Criterion):
         args.embed_dim = sum(dims)
         return cls(dims, args.hdc_ratios, args.margin)
 
-    def levels(self, F, embedding):
-        """Distances of each depth: list of (n, n)."""
+    def levels(self, F, embedding, rows):
+        """Distances of each depth: list of (n, n). rows : n."""
         ends = np.cumsum(self.dims).tolist()
         parts = [F.slice_axis(embedding, axis=1, begin=end - dim, end=end) for dim, end in zip(self.dims, ends)]
-        return [functional.euclidean_distances(F, part) for part in parts]
+        return [functional.euclidean_distances(F, part, rows=rows) for part in parts]
 
     def inputs(self, out, batch):
         """Choose each depth's pairs: weights (K, n, n), 1 / |P_k| or 1 / |N_k| where a pair is chosen."""
         x, label = out.embedding, batch.label.asnumpy()
         with autograd.pause():
-            distances = [d.asnumpy() for d in self.levels(nd, x)]
+            distances = [d.asnumpy() for d in self.levels(nd, x, len(x))]
         same = label[:, None] == label[None, :]
         upper = np.triu(np.ones_like(same), k=1)                              # each unordered pair once
         positive = cascade(distances, np.nonzero(upper & same), self.ratios)
@@ -91,8 +91,8 @@ class HDC(Criterion):
 
     def hybrid_forward(self, F, embedding, positive, negative):
         """embedding (n, sum D_k), positive and negative weights (K, n, n) -> (1,)."""
-        distance = F.stack(*self.levels(F, embedding), axis=0)                # (K, n, n)
-        return F.sum(positive * distance) + F.sum(negative * F.relu(self.margin - distance))
+        distance = F.stack(*self.levels(F, embedding, self.rows), axis=0)     # (K, n, n)
+        return F.sum(positive * distance + negative * F.relu(self.margin - distance))
 
 
 def cascade(losses, pairs, ratios):
@@ -106,8 +106,18 @@ def cascade(losses, pairs, ratios):
     for k, ratio in enumerate(ratios):
         if not len(row):
             break
-        order = np.argsort(-losses[max(k - 1, 0)][row, column], kind='stable')
-        keep = order[:max(1, int(np.ceil(ratio * len(row) - 1e-9)))]
-        row, column = row[keep], column[keep]
+        count = max(1, int(np.ceil(ratio * len(row) - 1e-9)))
+        if count < len(row):
+            keep = largest(losses[max(k - 1, 0)][row, column], count)
+            row, column = row[keep], column[keep]
         weights[k, row, column] = 1.0 / len(row)
     return weights
+
+
+def largest(values, count):
+    """Positions of the `count` largest values, ascending; of equal ones the first. Without sorting them all."""
+    least = np.partition(values, -count)[-count]
+    above = values > least
+    equal = np.flatnonzero(values == least)[:count - above.sum()]
+    above[equal] = True
+    return np.flatnonzero(above)

@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.flags import bounded
 from engine.runtime import mx, nd
-from losses import mining
+from losses import functional, mining
 from losses.base import Criterion
 
 
@@ -83,8 +83,8 @@ class Margin(Criterion):
     def terms(self, F, embedding, label, anchor, positive, negative, beta, valid=1.0):
         """D_ap, D_an, first and second term, number of active terms, beta of each anchor."""
         x_a = F.take(embedding, anchor)
-        d_ap = F.sqrt(F.sum(F.square(x_a - F.take(embedding, positive)), axis=1) + 1e-8)
-        d_an = F.sqrt(F.sum(F.square(x_a - F.take(embedding, negative)), axis=1) + 1e-8)
+        d_ap = F.sqrt(functional.row_distances(F, x_a, F.take(embedding, positive), 1e-8))
+        d_an = F.sqrt(functional.row_distances(F, x_a, F.take(embedding, negative), 1e-8))
         beta_a = F.take(beta, F.take(label, anchor))
         first, second = F.relu(d_ap - beta_a + self.margin) * valid, F.relu(beta_a - d_an + self.margin) * valid
         count = F.BlockGrad(F.sum(first > 0) + F.sum(second > 0))

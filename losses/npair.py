@@ -74,17 +74,18 @@ class NPair(Criterion):
 
     def mean_norm(self, F, embedding):
         """Mean length of the rows, with gradient 0 at a zero row: (1,)."""
-        return F.mean(F.sqrt(F.maximum(F.sum(F.square(embedding), axis=1), 1e-24)))
+        return F.mean(F.sqrt(F.maximum(functional.row_sums(F, F.square(embedding)), 1e-24)))
 
     def similarities(self, F, anchor, positive, target):
         """f_i^T f_j^+, or its hardest counterpart where j is not the positive of i: (N, N)."""
-        plain = functional.inner_products(F, anchor, positive)
-        n = self.n_inner_pts
+        n, pairs = self.n_inner_pts, None if self.rows is None else self.rows // 2
+        plain = functional.inner_products(F, anchor, positive, pairs)
         if not n:
             return plain
         around_anchor = F.concat(anchor, *expansion.between(F, anchor, positive, n, self.ee_l2norm), dim=0)
         around_positive = F.concat(positive, *expansion.between(F, positive, anchor, n, self.ee_l2norm), dim=0)
-        hardest = expansion.most_similar(F, functional.inner_products(F, around_anchor, around_positive), n + 1)
+        every = functional.inner_products(F, around_anchor, around_positive, expansion.expanded_rows(pairs, n))
+        hardest = expansion.most_similar(F, every, n + 1)
         own = positive_of(F, target)
         return own * plain + (1 - own) * hardest
 

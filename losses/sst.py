@@ -71,11 +71,11 @@ class SST(Criterion):
         (anchor, target, impostor), valid = mining.or_placeholder(batch.extra)
         index = [flat_index(row, column, len(x)) for row, column in
                  ((target, anchor), (impostor, anchor), (impostor, target))]
-        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid, ctx=x.context))
+        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid[:1], ctx=x.context))
 
     def hybrid_forward(self, F, embedding, target_anchor, impostor_anchor, impostor_target, valid):
-        """embedding (n, D), the others (T,) -> (1,)."""
-        distance = F.reshape(functional.squared_distances(F, embedding), shape=(-1,))       # (n * n)
+        """embedding (n, D); valid (1,): 0 if there is no triplet; the others (T,) -> (1,)."""
+        distance = F.reshape(functional.squared_distances(F, embedding, rows=self.rows), shape=(-1,))    # (n * n)
         p = F.take(distance, target_anchor)
         n = 0.5 * (F.take(distance, impostor_anchor) + F.take(distance, impostor_target))
-        return F.mean(functional.softplus(F, p - n) * valid)
+        return F.mean(functional.softplus(F, p - n)) * valid

@@ -50,14 +50,14 @@ class MinedTriplets(Criterion):
         """int (3, T): anchor, positive, negative, from embedding x (n, D) and label, a numpy array (n,)."""
         raise NotImplementedError('{} must define mine()'.format(type(self).__name__))
 
-    def pair_distances(self, F, x):
-        """(positive, negative) distances, (n, n) both."""
-        return expansion.pair_distances(F, x, self.n_inner_pts, self.ee_l2norm, self.distance)
+    def pair_distances(self, F, x, rows=None):
+        """(positive, negative) distances, (n, n) both. rows : n if it is known."""
+        return expansion.pair_distances(F, x, self.n_inner_pts, self.ee_l2norm, self.distance, rows)
 
     def distances_now(self, x):
         """pair_distances as numpy arrays, outside the gradient."""
         with autograd.pause():
-            return [d.asnumpy() for d in self.pair_distances(nd, x)]
+            return [d.asnumpy() for d in self.pair_distances(nd, x, len(x))]
 
     def inputs(self, out, batch):
         """Mine; the equation gets positions in the flattened distance matrices."""
@@ -65,16 +65,16 @@ class MinedTriplets(Criterion):
         expansion.check_batch(self.n_inner_pts, len(label))
         (a, p, n), valid = mining.or_placeholder(self.mine(x, label))
         index = [flat_index(a, p, len(label)), flat_index(a, n, len(label))]
-        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid, ctx=x.context))
+        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid[:1], ctx=x.context))
 
     def hybrid_forward(self, F, embedding, anchor_positive, anchor_negative, valid):
-        """embedding (n, D), the others (T,) -> (1,)."""
-        positive, negative = self.pair_distances(F, embedding)
+        """embedding (n, D), positions (T,), valid (1,): 0 if there is no triplet -> (1,)."""
+        positive, negative = self.pair_distances(F, embedding, self.rows)
         difference = (F.take(F.reshape(positive, shape=(-1,)), anchor_positive)
                       - F.take(F.reshape(negative, shape=(-1,)), anchor_negative))
         if self.margin == 'soft':
-            return F.mean(functional.softplus(F, difference) * valid)
-        return F.mean(F.relu(difference + self.margin) * valid)
+            return F.mean(functional.softplus(F, difference)) * valid
+        return F.mean(F.relu(difference + self.margin)) * valid
 
 
 class TripletSemiHard(MinedTriplets):

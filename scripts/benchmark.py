@@ -12,8 +12,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from engine.errors import UserError, pick_name                  # noqa: E402
-from engine.interpreter import enter_virtual_environment        # noqa: E402
+from engine.errors import UserError, pick_name  # noqa: E402
+from engine.interpreter import enter_virtual_environment  # noqa: E402
 
 # name -> (module, what it measures)
 BENCHMARKS = {
