@@ -3,7 +3,7 @@
 from engine.errors import UserError
 from engine.flags import boolean, bounded
 from engine.runtime import mx, nd
-from losses import class_statistics
+from losses import class_statistics, functional
 from losses.base import Criterion, Out
 
 
@@ -100,10 +100,13 @@ class HeatedSoftmax(Criterion):
 
     def scaled_logits(self, F, embedding, weight, bias, scale):
         """z of the equation: (n, C)."""
-        f = unit(F, embedding) if self.l2_norm else embedding
-        w = unit(F, weight) if self.norm_weights else weight
-        scaled = F.broadcast_mul(F.dot(f, w, transpose_b=True), F.expand_dims(scale, 0))
-        return F.broadcast_add(scaled, F.expand_dims(bias, 0))
+        # f^ w^ = (f w) / (|f| |w|): the norms divide the products, not the long vectors
+        z = functional.inner_products(F, embedding, weight, self.num_classes)  # (n, C)
+        if self.l2_norm:
+            z = z * functional.inner_products(F, inverse_norms(F, embedding), inverse_norms(F, weight), self.num_classes)
+        elif self.norm_weights:
+            z = F.broadcast_mul(z, F.transpose(inverse_norms(F, weight)))
+        return F.broadcast_add(F.broadcast_mul(z, F.expand_dims(scale, 0)), F.expand_dims(bias, 0))
 
     def schedule(self, epoch, epochs):
         """(alpha, factor on the learning rate) of epoch `epoch` of `epochs`, as Python floats."""
@@ -151,6 +154,11 @@ class HeatedSoftmax(Criterion):
         return (unit(nd, weight) if self.norm_weights else weight).asnumpy()
 
 
+def inverse_norms(F, x):
+    """1 / sqrt(max(|x|^2, 1e-12)) of each row of x (n, D): (n, 1). A row of zeros gets 1e6, without a gradient."""
+    return F.expand_dims(F.rsqrt(F.maximum(functional.row_sums(F, F.square(x)), 1e-12)), 1)
+
+
 def unit(F, x):
-    """x / sqrt(max(|x|^2, 1e-12)) of each row: 0 stays 0, with a gradient of at most 1e6 times the incoming one."""
-    return F.broadcast_mul(x, F.rsqrt(F.maximum(F.sum(F.square(x), axis=1, keepdims=True), 1e-12)))
+    """Each row of x (n, D) divided by its norm; 0 stays 0."""
+    return F.broadcast_mul(x, inverse_norms(F, x))
