@@ -4,8 +4,6 @@ from engine import flags
 from losses import expansion, functional
 from losses.base import Criterion
 
-FAR = 1e12    # the square of the largest distance: stands for "no such pair" in a minimum
-
 
 class HPHNTriplet(Criterion):
     r"""Triplet loss of the hardest positive and of the hardest negative among original and synthetic points.
@@ -80,21 +78,12 @@ class HPHNTriplet(Criterion):
     def hardest(self, F, x, label):
         """d_ap (B,) and d_an (B,)."""
         n = self.n_inner_pts
-        N = expansion.expanded_rows(self.rows, n)  # (n + 1) B
-        # Extrema of squared distances: one root for each sample instead of one for each pair.
-        D = functional.squared_distances(F, expansion.expand(F, x, n, self.ee_l2norm), rows=N)  # (N, N)
+        points = expansion.expand(F, x, n, self.ee_l2norm)  # (N, D), N = (n + 1) B
+        D = functional.euclidean_distances(F, points, rows=expansion.expanded_rows(self.rows, n))  # (N, N)
         same = functional.same_label(F, label)  # (B, B)
-        d_ap = F.max(F.slice_like(D, same) * same, axis=1)  # (B,): the first group are the originals
+        d_ap = F.max(F.slice_like(D, same) * same, axis=1)  # the first group are the originals
         every = expansion.expand_labels(F, label, n)
-        d_an = F.min(D + FAR * functional.same_label(F, every), axis=1)  # (N,)
-        # ORIGINAL: in a batch of one class each of the N pairs is the farthest one, whose gradient so counts N times.
-        farthest = F.max(D, axis=1)
-        farthest = farthest + (N - 1) * (farthest - F.BlockGrad(farthest))
-        d_an = F.where(d_an < FAR, d_an, farthest)
-        d_an = F.min(F.reshape(d_an, shape=(n + 1, -1)), axis=0) if n else d_an  # (B,)
-        return root(F, d_ap), root(F, d_an)
-
-
-def root(F, square):
-    """Distance from its square, at least 1e-6; where it is clipped the gradient is 0."""
-    return F.sqrt(F.clip(square, 1e-12, 1e12))
+        same = functional.same_label(F, every)  # (N, N)
+        row_max = F.max(D, axis=1, keepdims=True)
+        d_an = F.min(D * (1 - same) + F.broadcast_mul(row_max, same), axis=1)  # (N,)
+        return d_ap, F.min(F.reshape(d_an, shape=(n + 1, -1)), axis=0)
