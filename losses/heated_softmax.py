@@ -103,7 +103,8 @@ class HeatedSoftmax(Criterion):
         # f^ w^ = (f w) / (|f| |w|): the norms divide the products, not the long vectors
         z = functional.inner_products(F, embedding, weight, self.num_classes)  # (n, C)
         if self.l2_norm:
-            z = z * functional.inner_products(F, inverse_norms(F, embedding), inverse_norms(F, weight), self.num_classes)
+            f, w = inverse_norms(F, embedding), inverse_norms(F, weight)
+            z = z * functional.inner_products(F, f, w, self.num_classes)
         elif self.norm_weights:
             z = F.broadcast_mul(z, F.transpose(inverse_norms(F, weight)))
         return F.broadcast_add(F.broadcast_mul(z, F.expand_dims(scale, 0)), F.expand_dims(bias, 0))

@@ -3,7 +3,7 @@
 from engine.errors import UserError, pick_name
 from engine.flags import bounded
 from engine.runtime import autograd, gluon, mx, nd
-from losses import functional
+from losses import functional, mining
 from losses.base import Criterion
 
 FAR = 1e12    # stands for "no such pair" in a minimum
@@ -44,29 +44,34 @@ def batch_hard(F, x, label, margin, rows=None):
     return loss * has_negative
 
 
-def semi_hard(F, x, label, margin, rows=None):
+def semi_hard(F, x, label, margin, pairs, rows=None):
     r"""Mean over the ordered positive pairs (a, p), of the batch, with the semi-hard negative of each: (1,).
 
     .. math:: L = \frac{1}{|P|} \sum_{(a, p) \in P} [\, m + d_{ap} - d_{an} \,]_+
 
     with squared distances; d_an is the smallest distance to a negative above d_ap, else the largest to a negative.
-    A batch of one class compares with 0. Tied elements share the gradient.
+    A batch of one class compares with 0. Tied elements share the gradient. pairs : int (2, P), see `positive_pairs`.
     Source: Schroff et al., FaceNet (CVPR 2015), section 3.2.
     """
     D = pairwise_distances(F, x, label, rows=rows)
-    same = functional.same_label(F, label)
-    other = 1 - same
-    positive = same * functional.off_diagonal(F, label)
-    d_ap, d_an = F.expand_dims(D, 2), F.expand_dims(D, 1)  # (n, n, 1) anchor, positive; (n, 1, n) anchor, negative
-    farther = F.broadcast_mul(F.broadcast_greater(d_an, d_ap), F.expand_dims(other, 1))  # (n, n, n)
-    candidates = F.broadcast_mul(d_an, F.ones_like(farther))
-    outside = functional.tied_min(F, F.where(farther, candidates, FAR * F.ones_like(farther)), axis=2)  # (n, n)
+    other = 1 - functional.same_label(F, label)
+    anchor, positive = (F.reshape(F.slice_axis(pairs, axis=0, begin=k, end=k + 1), shape=(-1,)) for k in (0, 1))
+    to_all = F.take(D, anchor)  # (P, n)
+    d_ap = F.pick(to_all, positive, axis=1, keepdims=True)  # (P, 1)
+    farther = F.broadcast_greater(to_all, d_ap) * F.take(other, anchor)
+    outside = functional.tied_min(F, F.where(farther, to_all, FAR * F.ones_like(farther)), axis=1)  # (P,)
     # ORIGINAL: without any negative the masked maximum falls back to the row's minimum, the 0 on the diagonal.
-    inside = functional.tied_max(F, F.where(other, D, -F.ones_like(D)), axis=1)
-    inside = F.broadcast_mul(F.expand_dims(F.relu(inside), 1), F.ones_like(D))
-    d_an = F.where(F.max(farther, axis=2), outside, inside)
+    inside = F.relu(functional.tied_max(F, F.where(other, D, -F.ones_like(D)), axis=1))  # (n,)
+    d_an = F.where(F.max(farther, axis=1), outside, F.take(inside, anchor))
     # DIFFERS: a batch without a positive pair gives 0; the original divides 0 by 0.
-    return F.sum(F.relu(margin + D - d_an) * positive) / F.maximum(F.sum(positive), 1)
+    exists = F.cast(anchor != positive, 'float32')
+    return F.sum(F.relu(margin + F.squeeze(d_ap, axis=1) - d_an) * exists) / F.maximum(F.sum(exists), 1)
+
+
+def positive_pairs(label):
+    """Ordered pairs (anchor, positive) of a batch, NDArray int32 (2, P); if there is none, the one pair (0, 0)."""
+    pairs, _ = mining.or_placeholder(mining.positive_pairs(label.asnumpy()))
+    return nd.array(pairs, ctx=label.context, dtype='int32')
 
 
 def center(F, x, label, centers):
@@ -77,7 +82,7 @@ def center(F, x, label, centers):
     Source: Wen et al., A Discriminative Feature Learning Approach (ECCV 2016), equation 2.
     """
     # ORIGINAL: a sum over the batch, so the weight of the term grows with the batch size.
-    return 0.5 * F.sum(F.square(x - F.take(F.BlockGrad(centers), label)))
+    return 0.5 * F.sum(functional.row_distances(F, x, F.take(F.BlockGrad(centers), label)))
 
 
 def moved_centers(centers, x, label, alpha):
@@ -85,9 +90,9 @@ def moved_centers(centers, x, label, alpha):
 
     Source: Wen et al., equation 4.
     """
-    belongs = nd.one_hot(label, centers.shape[0])  # (n, C)
-    count = nd.sum(belongs, axis=0).expand_dims(1)  # (C, 1)
-    total = nd.dot(belongs, x, transpose_a=True)  # (C, D)
+    belongs = nd.one_hot(label, centers.shape[0]).T  # (C, n)
+    count = functional.row_sums(nd, belongs).expand_dims(1)  # (C, 1)
+    total = functional.inner_products(nd, belongs, x.T, x.shape[1])  # (C, D)
     return centers - alpha * (count * centers - total) / (1 + count)
 
 
@@ -187,15 +192,17 @@ class SoftmaxRanking(Criterion):
             return out.feature, batch.label
         if self.train_mode == 'center' and autograd.is_training():
             self.seen.append((out.embedding.detach().copy(), batch.label))
+        if self.train_mode == 'semi_hard':
+            return out.feature, batch.label, out.embedding, positive_pairs(batch.label)
         return out.feature, batch.label, out.embedding
 
-    def hybrid_forward(self, F, feature, label, embedding=None, centers=None):
+    def hybrid_forward(self, F, feature, label, embedding=None, pairs=None, centers=None):
         log_p = F.log_softmax(self.classifier(feature), axis=1)
         loss = -F.mean(F.pick(log_p, label, axis=1))
         if self.train_mode == 'hard':
             return loss + self.triplet_loss_lambda * F.mean(batch_hard(F, embedding, label, self.margin, self.rows))
         if self.train_mode == 'semi_hard':
-            return loss + self.triplet_loss_lambda * semi_hard(F, embedding, label, self.margin, self.rows)
+            return loss + self.triplet_loss_lambda * semi_hard(F, embedding, label, self.margin, pairs, self.rows)
         if self.train_mode == 'center':
             return loss + self.center_lambda * center(F, embedding, label, centers)
         return loss

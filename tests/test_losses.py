@@ -200,13 +200,15 @@ def test_batch_hard_of_squared_distances(margin):
 
 @pytest.mark.parametrize('margin', [0.2, 2.0])
 def test_semi_hard_of_squared_distances(margin):
-    check(lambda v: softmax_ranking.semi_hard(nd, v, nd.array(LABEL), margin),
+    pairs = softmax_ranking.positive_pairs(nd.array(LABEL))
+    check(lambda v: softmax_ranking.semi_hard(nd, v, nd.array(LABEL), margin, pairs),
           lambda x: equations.squared_semi_hard(x, LABEL, margin), rows(8, 6))
 
 
 def test_semi_hard_compares_a_single_class_with_zero():
     x = rows(6, 7)
-    ours = softmax_ranking.semi_hard(nd, nd.array(x), nd.zeros(6), 0.2).asscalar()
+    pairs = softmax_ranking.positive_pairs(nd.zeros(6))
+    ours = softmax_ranking.semi_hard(nd, nd.array(x), nd.zeros(6), 0.2, pairs).asscalar()
     assert ours == pytest.approx(equations.squared_semi_hard(x, [0] * 6, 0.2), rel=1e-5)
     assert ours > 1
 
@@ -247,7 +249,7 @@ def test_centers_move_after_each_step_by_the_batches_since():
 
 
 def test_the_softmax_baseline_pays_for_no_second_head():
-    assert build('softmax_ranking').head == 'l2'
+    assert build('softmax_ranking').head == 'pooled'
     assert build('softmax_ranking', '--train_mode=cntr').head == 'two_head'
 
 

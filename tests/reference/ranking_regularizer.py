@@ -43,6 +43,11 @@ def gradients_close(case, key, computed):
         case.close_gradient(key, together @ computed, rtol=1e-3, atol=1e-3)
 
 
+def semi_hard_of_batch(F, x, label, margin, rows=None):
+    """The loss with the pairs that the criterion finds for it."""
+    return softmax_ranking.semi_hard(F, x, label, margin, softmax_ranking.positive_pairs(label), rows)
+
+
 def semi_hard(case):
     """As `ranking`; without a positive pair the original records NaN and we must give 0."""
     if np.isnan(case['out_loss']).any():
@@ -51,7 +56,7 @@ def semi_hard(case):
         for key in list(case.arrays):
             if key.startswith(('out_loss', 'grad_')):
                 case.arrays[key] = np.where(np.isnan(case[key]), 0, case[key])
-    ranking(softmax_ranking.semi_hard)(case)
+    ranking(semi_hard_of_batch)(case)
 
 
 def pairwise_distance(case):
@@ -104,8 +109,8 @@ def conv_embed(case):
         if mode == 'cntr':
             loss = softmax_ranking.center(nd, x, label, nd.array(case['in_centers']))
         else:
-            loss = getattr(softmax_ranking, 'batch_hard' if mode == 'hard' else 'semi_hard')(
-                nd, x, label, case.params['margin'])
+            kernel = softmax_ranking.batch_hard if mode == 'hard' else semi_hard_of_batch
+            loss = kernel(nd, x, label, case.params['margin'])
         loss = scale * loss.mean()
     loss.backward()
     case.close('out_embeddings', x)
