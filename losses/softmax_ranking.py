@@ -92,8 +92,8 @@ def moved_centers(centers, x, label, alpha):
     """
     belongs = nd.one_hot(label, centers.shape[0]).T  # (C, n)
     count = functional.row_sums(nd, belongs).expand_dims(1)  # (C, 1)
-    total = functional.inner_products(nd, belongs, x.T, x.shape[1])  # (C, D)
-    return centers - alpha * (count * centers - total) / (1 + count)
+    gain = alpha / (1 + count)
+    return (1 - gain * count) * centers + functional.inner_products(nd, gain * belongs, x.T, x.shape[1])
 
 
 def margin_value(text):
