@@ -78,12 +78,12 @@ class HPHNTriplet(Criterion):
     def hardest(self, F, x, label):
         """d_ap (B,) and d_an (B,)."""
         n = self.n_inner_pts
-        points = expansion.expand(F, x, n, self.ee_l2norm)  # (N, D), N = (n + 1) B
-        D = functional.euclidean_distances(F, points, rows=expansion.expanded_rows(self.rows, n))  # (N, N)
+        N = expansion.expanded_rows(self.rows, n)  # (n + 1) B
+        D = functional.euclidean_distances(F, expansion.expand(F, x, n, self.ee_l2norm), rows=N)  # (N, N)
         same = functional.same_label(F, label)  # (B, B)
         d_ap = F.max(F.slice_like(D, same) * same, axis=1)  # the first group are the originals
-        every = expansion.expand_labels(F, label, n)
-        same = functional.same_label(F, every)  # (N, N)
+        same = functional.same_label(F, expansion.expand_labels(F, label, n))  # (N, N)
         row_max = F.max(D, axis=1, keepdims=True)
-        d_an = F.min(D * (1 - same) + F.broadcast_mul(row_max, same), axis=1)  # (N,)
+        row_max = functional.inner_products(F, row_max, F.ones_like(row_max), N)  # (N, N), each row one number
+        d_an = F.min(F.where(same, row_max, D), axis=1)  # (N,)
         return d_ap, F.min(F.reshape(d_an, shape=(n + 1, -1)), axis=0)
