@@ -17,7 +17,7 @@ from engine.errors import UserError
 from engine.run import Run, commit, environment
 from engine.runtime import mx
 from engine.trainer import Interrupted, Trainer
-from evaluation import baselines, classify, pictures, protocols, verification
+from evaluation import baselines, classify, metrics, pictures, protocols, verification
 from evaluation import report as reports
 from evaluation.embed import embed as embed_split
 from evaluation.embed import save_embeddings
@@ -91,7 +91,8 @@ class Job:
             print('note: {} images cannot be read and are not scored, such as {}'.format(
                 len(replaced), split.path(min(replaced))))
         if self.classifies:
-            result, self.confusion = classify.scores(split.labels[rows], predictions[rows], split.num_classes)
+            result = protocols.classification(predictions[rows], split.labels[rows])
+            self.confusion = metrics.confusion_matrix(split.labels[rows], predictions[rows], split.num_classes)
         if split is self.data.test and self.data.pairs is not None:
             pairs = self.data.pairs
             return verification.lfw(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],

@@ -4,7 +4,6 @@ import numpy as np
 
 from datasets.retrieval import Loader, sequential
 from engine.runtime import nd
-from evaluation import metrics
 
 
 def predict(job, split):
@@ -19,9 +18,3 @@ def predict(job, split):
         embeddings.append(out.embedding.asnumpy())
         classes.append(job.criterion.logits(out).asnumpy().argmax(axis=1))
     return np.concatenate(embeddings), np.concatenate(classes), loader.replaced
-
-
-def scores(labels, predictions, num_classes):
-    """({'accuracy': .., 'macro_accuracy': ..}, confusion matrix int64 (C, C))."""
-    confusion = metrics.confusion_matrix(labels, predictions, num_classes)
-    return {'accuracy': metrics.accuracy(confusion), 'macro_accuracy': metrics.macro_accuracy(confusion)}, confusion
