@@ -46,6 +46,11 @@ class MinedTriplets(Criterion):
         super().__init__(**kwargs)
         self.margin, self.n_inner_pts, self.ee_l2norm = margin, n_inner_pts, ee_l2norm
 
+    @classmethod
+    def from_args(cls, args, num_classes):
+        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
+
     def mine(self, x, label):
         """int (3, T): anchor, positive, negative, from embedding x (n, D) and label, a numpy array (n,)."""
         raise NotImplementedError('{} must define mine()'.format(type(self).__name__))
@@ -95,11 +100,6 @@ class TripletSemiHard(MinedTriplets):
         group.add_argument('--margin', type=bounded(float, 0.0), default=0.2, help='m, on squared distances')
         expansion.add_args(group)
 
-    @classmethod
-    def from_args(cls, args, num_classes):
-        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
-        return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
-
     def mine(self, x, label):
         positive, negative = self.distances_now(x)
         return mining.semi_hard(positive, label, negative)
@@ -125,11 +125,6 @@ class TripletBatchHard(MinedTriplets):
     def add_args(group):
         group.add_argument('--margin', type=number_or_soft, default='soft', help='m, or soft for the softplus')
         expansion.add_args(group)
-
-    @classmethod
-    def from_args(cls, args, num_classes):
-        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
-        return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
 
     def mine(self, x, label):
         positive, negative = self.distances_now(x)

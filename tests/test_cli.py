@@ -87,6 +87,13 @@ def test_the_samplers_that_a_loss_names_exist(loss):
     assert set(named) <= set(samplers.SAMPLERS) and losses.LOSSES[loss].sampler in named
 
 
+@pytest.mark.parametrize('loss', sorted(losses.LOSSES))
+def test_every_allowed_sampler_builds_the_loss(loss):
+    for sampler in losses.LOSSES[loss].samplers:
+        _, args = cli.parse(['--loss=' + loss, '--sampler=' + sampler])
+        assert losses.LOSSES[loss].from_args(args, 10) is not None
+
+
 def test_help_is_grouped_by_folder(capsys):
     with pytest.raises(SystemExit):
         main.main(['--loss=margin', '--help'])
