@@ -37,7 +37,7 @@ def embed(net, split, transform, batch_size, ctx, num_workers, progress=False, o
         if out is None:
             out = np.empty((len(split), embedding.shape[1]), dtype=np.float32)
         out[index] = embedding
-    with tqdm(total=len(split), desc='embed', unit='image', disable=not progress) as bar:
+    with tqdm(total=len(split), desc='embed', unit='image', disable=None if progress else True) as bar:
         for plan, batch in zip(plans := sequential(len(split), batch_size), loader(plans)):
             embedding = net(nd.array(batch.image, ctx=ctx, dtype='uint8')).embedding
             if waiting:    # fetched one batch later, so that the device never waits for the host

@@ -122,8 +122,10 @@ def classification(logits, labels):
 
 
 NAMES = {'map_at_r': 'MAP@R', 'r_precision': 'R-precision', 'mean_rank': 'mean rank', 'accuracy': 'accuracy',
-         'macro_accuracy': 'macro accuracy', 'nmi_arithmetic': 'NMI (arithmetic mean)',
-         'nmi_geometric': 'NMI (geometric mean)', 'f1': 'pairwise F1', 'ami': 'adjusted mutual information'}
+         'macro_accuracy': 'macro accuracy',
+         'accuracy_se': 'standard error of accuracy', 'auc': 'area under the ROC curve',
+         'nmi_arithmetic': 'NMI (arithmetic mean)', 'nmi_geometric': 'NMI (geometric mean)',
+         'f1': 'pairwise F1', 'ami': 'adjusted mutual information'}
 
 
 def table(result):
