@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.errors import UserError
 from evaluation.lists import Lists
-from evaluation.scores import POOL, Filter, Scores
+from evaluation.scores import POOL, Filter, Scores, down, product, take
 
 Ranks = namedtuple('Ranks', 'best positives average_precision r_precision n_gallery')
 Ranks.__doc__ = """Per query (Q,): what Recall@K, mean rank, MAP@R and R-precision need.
@@ -27,7 +27,8 @@ r_precision : float64, share of positives among the first R neighbours, 0 where 
 n_gallery : int, the most neighbours that every query has
 """
 
-SMALL = 1024    # galleries up to this size are sorted in float64 at once
+SMALL = 1024       # galleries up to this size are sorted in float64 at once
+PAIRS = 2 ** 16    # at most about so many pairs wait for their float64 scores
 
 
 def _rows(mask, n, what):
@@ -108,23 +109,32 @@ def _best_positive(products, scores, labels, queries, galleries, own, wanted):
     by_class = np.argsort(labels[galleries], kind='stable')
     classes = labels[galleries][by_class]
     turn = wanted[np.argsort(labels[queries[wanted]], kind='stable')]
+    left, right = take(products.left, turn), take(products.right, by_class)
+    found, size = [], 0
     for start in range(0, len(turn), 256):
         rows = turn[start:start + 256]
         mine = labels[queries[rows]]
-        span = by_class[np.searchsorted(classes, mine[0]):np.searchsorted(classes, mine[-1], side='right')]
-        values = products.product(rows, span)
+        span = slice(np.searchsorted(classes, mine[0]), np.searchsorted(classes, mine[-1], side='right'))
+        values = product(left[start:start + 256], right[span]).asnumpy()
+        span = by_class[span]
         positive = (labels[galleries[span]][None, :] == mine[:, None]) & (span[None, :] != own[rows][:, None])
         floor[rows] = np.where(positive, values, np.inf).min(axis=1)
-        top = np.where(positive, values, -np.inf).max(axis=1)
-        i, j = np.nonzero(positive & (values >= (top - 2.0 * products.error[rows])[:, None]))
-        exact = scores.pairs(queries[rows[i]], galleries[span[j]])
-        off = np.abs(values[i, j] - exact - products.shift[rows[i]]) / products.error[rows[i]]
+        values = np.where(positive, values, -np.inf)
+        i, j = np.nonzero(values >= down(values.max(axis=1) - 2.0 * products.error[rows])[:, None])
+        found.append((rows[i], span[j], values[i, j]))
+        size += len(i)
+        if size < PAIRS and start + 256 < len(turn):
+            continue
+        row, column, value = (np.concatenate(part) for part in zip(*found))
+        exact = scores.pairs(queries[row], galleries[column])
+        off = np.abs(value - exact - products.shift[row]) / products.error[row]
         if off.max() > 1.0:    # a device that multiplies in less than float32: believe it less and start again
             products.error *= 2.0 * float(off.max())
             return _best_positive(products, scores, labels, queries, galleries, own, wanted)
-        order = np.lexsort((span[j], -exact, i))
-        first = order[np.unique(i[order], return_index=True)[1]]
-        score[rows[i[first]]], position[rows[i[first]]] = exact[first], span[j[first]]
+        order = np.lexsort((column, -exact, row))
+        first = order[np.unique(row[order], return_index=True)[1]]
+        score[row[first]], position[row[first]] = exact[first], column[first]
+        found, size = [], 0
     return score, position, floor
 
 

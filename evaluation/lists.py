@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from evaluation.scores import down, up
+from evaluation.scores import POOL, down, up
 from evaluation.sweep import sweep
 
-SAMPLE = 1024
-LIMIT = 2 ** 21    # stored entries above which the lists are boiled down
+SAMPLE = 512
+LIMIT = 2 ** 18    # stored entries above which the lists are boiled down
 
 
 def _key(row, value):
@@ -68,16 +68,23 @@ class Lists:
         for start in range(0, len(self.queries), 4096):
             part = np.arange(start, min(start + 4096, len(self.queries)))
             values = self.products.product(slice(start, start + len(part)), sample)
-            values[self.own[part][:, None] == sample[None, :]] = -np.inf
-            above = (values > self.target_high[part, None]).sum(axis=1)
-            near = (values > self.target_low[part, None]).sum(axis=1) - above
-            self.crowded[part] = near * (galleries / len(sample)) > 2 * self.most[part]
-            self._close(part[(above >= self.depth[part]) & self.asked[part]])
-            rest = part[self.open[part] & (self.depth[part] <= len(sample))]
-            ordered = np.sort(values[rest - start], axis=1)
-            reached = ordered[np.arange(len(rest)), len(sample) - self.depth[rest]]
-            self._raise(rest, reached)
+            place = np.minimum(np.searchsorted(sample, self.own[part]), len(sample) - 1)
+            itself = np.flatnonzero(sample[place] == self.own[part])
+            values[itself, place[itself]] = -np.inf
+            pieces = [slice(s, s + 512) for s in range(0, len(part), 512)]
+            list(POOL.map(self._look, [part[s] for s in pieces], [values[s] for s in pieces]))
         self._drop(self.crowded)
+
+    def _look(self, rows, values):
+        """What products (n, S) of these queries with a sample of the gallery tell."""
+        galleries, size = len(self.galleries), values.shape[1]
+        above, near = (np.add.reduce((values > target[rows, None]).view(np.uint8), axis=1, dtype=np.int32)
+                       for target in (self.target_high, self.target_low))
+        self.crowded[rows] = (near - above) * (galleries / size) > 2 * self.most[rows]
+        self._close(rows[(above >= self.depth[rows]) & self.asked[rows]])
+        rest = np.flatnonzero(self.open[rows] & (self.depth[rows] <= size))
+        ordered = np.sort(values[rest], axis=1)
+        self._raise(rows[rest], ordered[np.arange(len(rest)), size - self.depth[rows[rest]]])
 
     def _raise(self, rows, reached):
         """`depth` products of these open queries are at least `reached`: what is surely below is no longer listed."""

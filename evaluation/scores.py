@@ -53,13 +53,15 @@ class Scores:
 
         def work(start):
             part = slice(start, start + self.chunk)
-            p, q = self.x[a[part]].astype(np.float64), self.x[b[part]].astype(np.float64)
+            p, q = self.x[a[part]], self.x[b[part]]
             if self.metric == 'euclidean':
-                p -= q
-                out[part] = -0.5 * np.einsum('ij,ij->i', p, p)
+                p = q = np.subtract(p, q, dtype=np.float64)
             else:
-                out[part] = np.einsum('ij,ij->i', p, q)
+                p, q = p.astype(np.float64), q.astype(np.float64)
+            out[part] = np.einsum('ij,ij->i', p, q)    # given a dtype, it might add the same row in another order
         list(POOL.map(work, range(0, len(a), self.chunk)))
+        if self.metric == 'euclidean':
+            out *= -0.5
         if self.metric == 'cosine':
             out /= self.norms[a] * self.norms[b]
         return out

@@ -12,7 +12,7 @@ from evaluation.scores import POOL, product, take
 
 ROWS = 1024     # of a product
 COLUMNS = 8192  # of a product: NumPy's comparison with one threshold for each row is fast on long rows only
-TILE = 32       # rows that a thread treats at a time, 1 MB; at most 255, as counts are added in bytes
+TILE = 64       # rows that a thread treats at a time, 2 MB; at most 255, as counts are added in bytes
 
 
 class _Buffer:
@@ -47,55 +47,64 @@ class _Capsule:
         return 1, 0
 
 
-def _words(mask):
-    return mask.view(np.uint64)
+def _tiles(block, thresholds, first):
+    """Counts and lists of some rows of a block, a tile at a time: a tile stays in a processor's own cache.
 
+    thresholds : (low, high) of the queries of the rows and, where these are queries too, of the columns
+    first : numbers of the block's first row and column
+    Returns for each of these one or two sides (count int64, (query int32, gallery int32, product float32)).
 
-def _count_rows(mask):
-    """Trues per row of a bool mask (T, W), W a multiple of 16: eight byte counters added in one word."""
-    sums = np.add.reduce(_words(mask).reshape(-1, 128), axis=1)
-    return sums.view(np.uint8).reshape(len(mask), -1).sum(axis=1, dtype=np.int64)
-
-
-def _count_columns(mask):
-    """Trues per column of a bool mask (T <= 255, W), W a multiple of 8."""
-    return np.add.reduce(_words(mask), axis=0).view(np.uint8)
-
-
-def _listed(low_mask, high_mask, block):
-    """(row, column, value) where low_mask and not high_mask. Both are compared by words of eight."""
-    low, high = _words(low_mask), _words(high_mask)
-    row, word = np.divmod(np.flatnonzero(low != high), low.shape[1])
-    differs = (low[row, word] ^ high[row, word]).view(bool).reshape(-1, 8)
-    i, byte = np.nonzero(differs)
-    row, column = row[i], 8 * word[i] + byte
-    return row.astype(np.int32), column.astype(np.int32), block[row, column]
-
-
-def _tiles(block, rows, columns, symmetric):
-    """Counts and lists of some rows of a block. rows, columns: (low, high) thresholds of their queries."""
-    width = -(-block.shape[1] // 1024) * 1024
-    low, high = np.zeros((2, min(TILE, len(block)), width), dtype=bool)
-    row_count = np.zeros(len(block), dtype=np.int64)
-    column_count = np.zeros(block.shape[1], dtype=np.int64)
-    row_lists, column_lists = [], []
-    for start in range(0, len(block), TILE):
+    Calls of NumPy are few and large, as the threads share Python's lock: masks are treated as words of eight.
+    """
+    height, m = block.shape
+    width = -(-m // 1024) * 1024
+    low, high = (np.zeros((min(TILE, height), len(thresholds), width), dtype=bool) for _ in range(2))
+    differs = np.zeros(low.shape[:2] + (width // 8,), dtype=bool)
+    sums = (np.zeros((height, width // 1024), dtype=np.uint64),
+            np.zeros((-(-height // TILE), width // 8), dtype=np.uint64))[:len(thresholds)]
+    counted = [bool((t[1] < np.inf).any()) for t in thresholds]    # no product is above an infinite threshold
+    where, what = [], []
+    for i, start in enumerate(range(0, height, TILE)):
         part = slice(start, start + TILE)
         tile = block[part]
-        n, m = tile.shape
-        l, h = low[:n], high[:n]  # noqa: E741
-        np.greater(tile, rows[1][part, None], out=h[:, :m])
-        np.greater(tile, rows[0][part, None], out=l[:, :m])
-        row_count[part] = _count_rows(h)
-        i, j, value = _listed(l, h, tile)
-        row_lists.append((i + np.int32(start), j, value))
+        n = len(tile)
+        for side, of_side in enumerate(thresholds):
+            for mask, threshold in zip((low, high)[:1 + counted[side]], of_side):
+                np.greater(tile, threshold if side else threshold[part, None], out=mask[:n, side, :m])
+        low_words, high_words = low[:n].view(np.uint64), high[:n].view(np.uint64)
+        # Eight counters of a byte in each word: 128 words of a row, or the words of at most 255 rows, do not overflow.
+        if counted[0]:
+            np.add.reduce(high_words[:, 0].reshape(n, -1, 128), axis=2, out=sums[0][part])
+        if counted[-1] and len(sums) == 2:
+            np.add.reduce(high_words[:, 1], axis=0, out=sums[1][i])
+        listed = np.not_equal(low_words, high_words if any(counted) else 0, out=differs[:n])
+        found = np.flatnonzero(listed)
+        where.append(found + start * differs[0].size)
+        what.append(low_words.reshape(-1)[found] ^ high_words.reshape(-1)[found])
+    i, byte = np.nonzero(np.concatenate(what).view(bool).reshape(-1, 8))
+    row, side, word = np.unravel_index(np.concatenate(where)[i], (height,) + differs.shape[1:])
+    column = 8 * word + byte
+    value = block[row, column]
+    place = (row + first[0]).astype(np.int32), (column + first[1]).astype(np.int32)
+    found = []
+    for s, (total, axis) in enumerate(zip(sums, (1, 0))):
+        mine = side == s
+        found.append((total.view(np.uint8).sum(axis=axis, dtype=np.int64)[:block.shape[s]],
+                      (place[s][mine], place[1 - s][mine], value[mine])))
+    return found
+
+
+def _blocks(queries, galleries, symmetric):
+    """(rows, columns) slices of the products that are needed.
+
+    Of a symmetric matrix: a square on the diagonal, which serves its rows, and what is right of it.
+    """
+    for i in range(0, queries, ROWS):
+        rows = slice(i, min(i + ROWS, queries))
         if symmetric:
-            np.greater(tile, columns[1], out=h[:, :m])
-            np.greater(tile, columns[0], out=l[:, :m])
-            column_count += _count_columns(h)[:m]
-            i, j, value = _listed(l, h, tile)
-            column_lists.append((j, i + np.int32(start), value))
-    return row_count, column_count, row_lists, column_lists
+            yield rows, rows
+        for j in range(rows.stop if symmetric else 0, galleries, COLUMNS):
+            yield rows, slice(j, min(j + COLUMNS, galleries))
 
 
 def sweep(products, low, high, own, count, report):
@@ -106,34 +115,24 @@ def sweep(products, low, high, own, count, report):
     count : int64 (Q,), the products above `high` are added to it
     report : called after each block with lists of (query int32, gallery int32, product float32) arrays
     """
-    queries, galleries = products.left.shape[0], products.right.shape[0]
-    buffer = _Buffer(min(ROWS, queries) * min(max(ROWS, COLUMNS), galleries), products.left.context)
-    threads = POOL._max_workers
-    for i in range(0, queries, ROWS):
-        rows = slice(i, min(i + ROWS, queries))
-        left = take(products.left, rows)
-        if products.symmetric:    # the square on the diagonal serves its rows; what is right of it, rows and columns
-            parts = [(i, rows.stop)] + [(j, min(j + COLUMNS, galleries)) for j in range(rows.stop, galleries, COLUMNS)]
-        else:
-            parts = [(j, min(j + COLUMNS, galleries)) for j in range(0, galleries, COLUMNS)]
-        for j, end in parts:
-            columns = slice(j, end)
-            block = buffer.product(left, take(products.right, columns))
-            here = np.flatnonzero((own[rows] >= j) & (own[rows] < end))
-            if len(here):
-                block = block.copy()
-                block[here, own[rows][here] - j] = -np.inf
-            both = products.symmetric and j > i
-            of_columns = (low[columns], high[columns]) if both else None
-            step = -(-len(block) // threads)
-            jobs = [POOL.submit(_tiles, block[s:s + step], (low[rows][s:s + step], high[rows][s:s + step]),
-                                of_columns, both) for s in range(0, len(block), step)]
-            lists = []
-            for s, job in zip(range(0, len(block), step), jobs):
-                row_count, column_count, row_lists, column_lists = job.result()
-                count[i + s:i + s + len(row_count)] += row_count
-                lists += [(q + np.int32(i + s), g + np.int32(j), value) for q, g, value in row_lists if len(q)]
-                if both:
-                    count[columns] += column_count
-                    lists += [(q + np.int32(j), g + np.int32(i + s), value) for q, g, value in column_lists if len(q)]
-            report(lists)
+    blocks = list(_blocks(products.left.shape[0], products.right.shape[0], products.symmetric))
+    buffer = _Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left.context)
+    for rows, columns in blocks:
+        block = buffer.product(take(products.left, rows), take(products.right, columns))
+        here = np.flatnonzero((own[rows] >= columns.start) & (own[rows] < columns.stop))
+        if len(here):
+            block = block.copy()
+            block[here, own[rows][here] - columns.start] = -np.inf
+        step = -(-len(block) // POOL._max_workers)
+        jobs, lists = [], []
+        for start in range(0, len(block), step):
+            sides = [slice(rows.start + start, min(rows.start + start + step, rows.stop))]
+            if products.symmetric and columns != rows:
+                sides.append(columns)
+            jobs.append((sides, POOL.submit(_tiles, block[start:start + step], [(low[s], high[s]) for s in sides],
+                                            (sides[0].start, columns.start))))
+        for sides, job in jobs:
+            for side, (found, listed) in zip(sides, job.result()):
+                count[side] += found
+                lists.append(listed)
+        report(lists)

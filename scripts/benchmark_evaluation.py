@@ -16,7 +16,6 @@ Memory is the peak of the process above what it had once the embeddings were mad
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import pathlib
@@ -34,9 +33,10 @@ def add_args(parser):
     parser.add_argument('--items', type=int, default=60502)
     parser.add_argument('--dim', type=int, default=512)
     parser.add_argument('--classes', type=int, default=11316)
-    parser.add_argument('--data', default='random,clustered', help='random, clustered or both')
+    parser.add_argument('--data', default='both', choices=('random', 'clustered', 'both'))
     parser.add_argument('--rounds', type=int, default=3, help='measurements of bare and ours; the median counts')
     parser.add_argument('--beside', default='faiss,pml', help='others to measure, if they are installed; empty: none')
+    parser.add_argument('--torch_python', default=sys.executable, help='a Python with pytorch-metric-learning and faiss')
     parser.add_argument('--small_items', type=int, default=8000, help='clustering: items for both libraries')
     parser.add_argument('--small_classes', type=int, default=800, help='clustering: clusters for both libraries')
     parser.add_argument('--child', default='', help=argparse.SUPPRESS)
@@ -162,9 +162,9 @@ CHILDREN = {'ours': child_ours, 'faiss': child_faiss, 'pml': child_pml, 'kmeans'
             'sklearn': child_sklearn}
 
 
-def start(args, child, kind, n, classes):
+def start(args, child, kind, n, classes, python=sys.executable):
     """Run one child process; its result."""
-    command = [sys.executable, __file__, '--child', child, '--data', kind, '--items', str(n), '--dim', str(args.dim),
+    command = [python, __file__, '--child', child, '--data', kind, '--items', str(n), '--dim', str(args.dim),
                '--classes', str(classes), '--rounds', str(args.rounds)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT,
                           env=dict(os.environ, PYTHONPATH=str(ROOT)))
@@ -183,7 +183,7 @@ def line(name, seconds, peak, ratio, numbers):
 def evaluation(args):
     """Print a table for each kind of data; returns {kind: {name: result}}."""
     results = {}
-    for kind in args.data.split(','):
+    for kind in ('random', 'clustered') if args.data == 'both' else (args.data,):
         print('\n{} x {} {} unit vectors, {} classes, {} processors; seconds, ratio to bare, peak memory'.format(
             args.items, args.dim, kind, args.classes, len(os.sched_getaffinity(0))))
         ours = start(args, 'ours', kind, args.items, args.classes)
@@ -194,13 +194,15 @@ def evaluation(args):
         line('ours, Recall@K MAP@R R-precision', statistics.median(row['ours'] for row in rounds),
              max(row['peak'] for row in rounds), ratio, ours['numbers'])
         results[kind] = {'ours': dict(ours, ratio=ratio)}
-        for name, module in (('faiss', 'faiss'), ('pml', 'pytorch_metric_learning')):
+        for name, module, python in (('faiss', 'faiss', sys.executable),
+                                     ('pml', 'pytorch_metric_learning', args.torch_python)):
             if name not in args.beside.split(','):
                 continue
-            if importlib.util.find_spec(module) is None:
-                print('{} is not installed'.format(module))
+            if subprocess.run([python, '-c', 'import ' + module], stderr=subprocess.DEVNULL).returncode:
+                print('{} is left out: {} does not have it{}'.format(
+                    module, python, '. Fix: --torch_python=PYTHON' if name == 'pml' else ''))
                 continue
-            other = results[kind][name] = start(args, name, kind, args.items, args.classes)
+            other = results[kind][name] = start(args, name, kind, args.items, args.classes, python)
             title = {'faiss': 'faiss IndexFlatL2, k = 1001', 'pml': 'pytorch-metric-learning'}[name]
             line(title, other['seconds'], other['peak'], other['seconds'] / bare, other['numbers'])
     return results

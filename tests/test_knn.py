@@ -144,6 +144,7 @@ def test_a_device_that_multiplies_coarsely_is_noticed(monkeypatch):
         return rounded if out is None else rounded.copyto(out)
     monkeypatch.setattr(scores, 'product', coarse)
     monkeypatch.setattr(sweep, 'product', coarse)
+    monkeypatch.setattr(knn, 'product', coarse)
     x, labels, _ = clustered(6)
     expected = knn.ranks(x, labels, small=10 ** 9)
     found = knn.ranks(x, labels, small=0)
