@@ -76,8 +76,8 @@ def peek(argv, *names, default=''):
         raise UserError('--{} needs a value'.format(names[0])) from None
 
 
-def training_parser(argv, base, command='train'):
-    """Parser of train, evaluate and embed for the loss, sampler and data set that argv chooses.
+def training_parser(argv, base):
+    """Parser of train for the loss, sampler and data set that argv chooses.
 
     base : dict of flags of the run that is continued or evaluated, {} for a new one
     """
@@ -88,25 +88,53 @@ def training_parser(argv, base, command='train'):
     sampler = samplers.SAMPLERS[sampler_name]
     data_name = peek(argv, 'data_name', 'dataset', 'data', 'db_name',
                      default=base.get('data_name') or datasets.default_name(argv))
-    parser = Parser(prog='main.py ' + command, allow_abbrev=False, description=__import__('main').__doc__,
-                    formatter_class=Help, conflict_handler='resolve')
+    parser = parser_of('train')
     commands = parser.add_argument_group('command')
     commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
-    if command == 'train':
-        commands.add_argument('--resume', default='', metavar='RUN', help='continue the run in this folder')
-    else:
-        commands.add_argument('--checkpoint', default='', metavar='RUN', help='run folder or checkpoint folder')
-        commands.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
-        commands.add_argument('--output', default='', help='file or folder to write; empty: inside the run folder')
-    for title, module in (('losses', losses), ('losses: ' + criterion.__name__, criterion),
-                          ('samplers', samplers), ('samplers: ' + sampler.__name__, sampler),
-                          ('datasets', datasets), ('models', models), ('engine', runs), ('evaluation', evaluation)):
-        module.add_args(parser.add_argument_group(title))
+    commands.add_argument('--resume', default='', metavar='RUN', help='continue the run in this folder')
+    for title, declare in (('losses', losses.add_args), ('losses: ' + criterion.__name__, criterion.add_args),
+                           ('samplers', samplers.add_args), ('samplers: ' + sampler.__name__, sampler.add_args),
+                           ('datasets', datasets.add_args), ('models', models.add_args),
+                           ('engine: training', runs.add_args), ('engine: device', runs.add_device_args),
+                           ('engine: output', runs.add_output_args), ('evaluation', evaluation.add_args)):
+        declare(parser.add_argument_group(title))
     parser.set_defaults(**known(parser, criterion.defaults))
     parser.set_defaults(**known(parser, datasets.preset(data_name, loss)))
     parser.set_defaults(**known(parser, base))
     parser.set_defaults(loss=loss, sampler=sampler_name, data_name=data_name)
     return parser
+
+
+def checkpoint_parser(argv, base, command):
+    """Parser of evaluate and embed: what the network is, and how it was trained, is the run's and no flag."""
+    parser = parser_of(command)
+    commands = parser.add_argument_group('command')
+    commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
+    commands.add_argument('--checkpoint', default='', metavar='RUN', help='run folder or checkpoint folder')
+    commands.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
+    if command == 'embed':
+        commands.add_argument('--part', choices=('test', 'train', 'val'), default='test',
+                              help='which images: of the test classes, the training classes or those held out of them')
+        commands.add_argument('--output', default='', metavar='FILE',
+                              help='.npz or .npy file to write; empty: RUN/embeddings.npz')
+        groups = (('datasets', datasets.add_args), ('engine: device', runs.add_device_args))
+    else:
+        commands.add_argument('--embeddings', default='', metavar='FILE.npz',
+                              help='score these instead of a run (arrays embeddings, labels and, if there is, query)')
+        groups = (('datasets', datasets.add_args), ('engine: device', runs.add_device_args),
+                  ('engine: output', runs.add_output_args), ('evaluation', evaluation.add_args))
+    for title, declare in groups:
+        declare(parser.add_argument_group(title))
+    parser.set_defaults(**vars(training_parser(argv, base).parse_args([])))
+    if peek(argv, 'embeddings'):    # figures beside a file of embeddings are for the asking
+        parser.set_defaults(figures=False)
+    return parser
+
+
+def parser_of(command):
+    """A Parser without flags."""
+    return Parser(prog='main.py ' + command, allow_abbrev=False, description=__import__('main').__doc__,
+                  formatter_class=Help, conflict_handler='resolve')
 
 
 def known(parser, values):
@@ -132,16 +160,15 @@ def parse(argv):
         parser = Parser(prog='main.py ' + command, allow_abbrev=False, formatter_class=Help)
         jobs.FLAGS[command](parser)
         return function, parser.strict(argv)
-    if command == 'train':
-        source = peek(argv, 'resume')
-    else:
-        source = peek(argv, 'checkpoint')
-    base = {}
+    base, source = {}, peek(argv, 'resume' if command == 'train' else 'checkpoint')
     if source:
         folder = checkpoint.locate(source, peek(argv, 'which', default='last'))
-        base = {key: value for key, value in checkpoint.read_args(folder).items()
-                if key not in ('resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv')}
-    args = training_parser(argv, base, command).strict(argv)
+        left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv'}
+        if command != 'train':
+            left_out |= {'save_dir', 'figures'}
+        base = {key: value for key, value in checkpoint.read_args(folder).items() if key not in left_out}
+    parser = training_parser(argv, base) if command == 'train' else checkpoint_parser(argv, base, command)
+    args = parser.strict(argv)
     check(args, base, source, command)
     return function, args
 

@@ -1,6 +1,5 @@
 """The commands of main.py: build what the flags name, then run it."""
 
-import json
 import pathlib
 import sys
 
@@ -184,23 +183,30 @@ def outcome(args, state, before):
 
 def evaluate(args):
     """`evaluate --checkpoint=RUN` or `evaluate --embeddings=FILE.npz`."""
+    if args.embeddings and args.checkpoint:
+        raise UserError('--embeddings={} and --checkpoint={}: give one of them'.format(
+            args.embeddings, args.checkpoint))
     if args.embeddings:
-        protocols.score_file(args)
+        loaded, folder = protocols.score_file(args)
+        if args.figures:
+            pictures.of_file(args, folder, loaded)
+        print('-> {}'.format(folder))
         return 0
     source = need_checkpoint(args)
     job = Job(args, source)
+    state = checkpoint.read_state(source)
+    name = pathlib.Path(source).name
+    by_test = 'best_on_test' if 'val' not in state['best'] else 'chosen_on_validation'
+    rule = {'last': 'last', 'best': by_test}.get(name, 'evaluated')
+    epoch = state['epoch'] - 1
+    print('{}: epoch {}, {}'.format(source, epoch, protocols.RULES[rule]))
     result, embeddings = job.scores(job.data.test, extended=True, progress=True)
     print(protocols.table(result))
-    folder = pathlib.Path(args.output or pathlib.Path(source).parent / 'evaluation')
-    folder.mkdir(parents=True, exist_ok=True)
-    state = checkpoint.read_state(source)
-    result.update(checkpoint=str(source), epoch=state['epoch'] - 1, data_name=args.data_name, args=vars(args),
-                  commit=commit())
-    aside = folder / 'result.json.new'
-    aside.write_text(json.dumps(result, indent=1, sort_keys=True, default=str) + '\n')
-    aside.replace(folder / 'result.json')
+    folder = pathlib.Path(args.save_dir or pathlib.Path(source).parent / 'evaluation')
+    protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
+                                        args=vars(args), commit=commit()), rule)
     if args.figures and job.data.pairs is None:
-        pictures.of_embeddings(job, folder, embeddings)
+        pictures.of_test(job, folder, embeddings)
     name, value = next(iter(result['recall'].items())) if 'recall' in result else ('', result['accuracy'])
     print('{} {:.4f} -> {}'.format('R@' + name if name else 'accuracy', value, folder))
     return 0
@@ -210,7 +216,10 @@ def embed(args):
     """`embed --checkpoint=RUN`: embeddings, labels and paths of the test images."""
     source = need_checkpoint(args)
     job = Job(args, source)
-    split = job.data.test
+    split = getattr(job.data, args.part)
+    if split is None:
+        raise UserError('--part={}: --data_name={} has no such images. Fix: {}'.format(
+            args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
     output = args.output or str(pathlib.Path(source).parent / 'embeddings.npz')
     files = save_embeddings(output, job.embed(split, progress=True), split.labels,
                             [split.path(i) for i in range(len(split))], split.query)
@@ -221,7 +230,8 @@ def embed(args):
 def need_checkpoint(args):
     """The folder behind --checkpoint, or a UserError."""
     if not args.checkpoint:
-        raise UserError('--checkpoint is empty. Give the run folder: python3 main.py evaluate --checkpoint=runs/NAME')
+        raise UserError('--checkpoint is empty. Give the run folder: --checkpoint=runs/NAME (or, to score embeddings '
+                        'from a file, evaluate --embeddings=FILE.npz)')
     return checkpoint.locate(args.checkpoint, args.which)
 
 

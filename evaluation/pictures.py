@@ -1,8 +1,11 @@
 """Which figures a run gets, and when."""
 
+import os
+
 import cv2
 import numpy as np
 
+from datasets import records
 from engine.run import read_log
 from evaluation import knn, plots
 
@@ -37,7 +40,7 @@ def show(board, tag, file, step):
 
 
 def end(job, run, embeddings, before):
-    """At the end of training: recall and loss curves, and what `of_embeddings` draws; also into TensorBoard."""
+    """At the end of training: recall and loss curves, and what `of_test` draws; also into TensorBoard."""
     log, folder = read_log(run.folder), run.folder / 'figures'
     first = job.args.recallk[0]
     if any('recall' in line for line in log):
@@ -47,7 +50,7 @@ def end(job, run, embeddings, before):
         plots.loss_curve({job.args.loss: log}, str(folder / 'loss_curve'))
     if embeddings is None:
         return
-    of_embeddings(job, folder, embeddings)
+    of_test(job, folder, embeddings)
     step = log[-1].get('step', 0) if log else 0
     for name in ['recall_curves', 'similarity_histogram', 'tsne'] + ['retrieval_panel_' + which for which in PANELS]:
         show(run.board, name, folder / (name + '.png'), step)
@@ -63,19 +66,43 @@ def thumbnails(job, split):
     return read
 
 
-def of_embeddings(job, folder, embeddings):
-    """Retrieval panels, t-SNE as colours and as thumbnails, similarity histogram of the test embeddings (N, D)."""
-    split, seed = job.data.test, job.args.seed
-    read = thumbnails(job, split)
-    lists, _ = knn.neighbours(embeddings, 4, query=split.query, metric=job.args.metric)
-    rows = None if split.query is None else np.flatnonzero(split.query)
-    for which in PANELS:
-        plots.retrieval_panel(read, lists, split.labels, str(folder / ('retrieval_panel_' + which)),
-                              which=which, names=split.names, queries=rows, seed=seed)
-    points = plots.tsne(embeddings, split.labels, str(folder / 'tsne'), names=split.names,
-                        max_points=job.args.tsne_points, seed=seed)
-    plots.tsne_thumbnails(points, read, str(folder / 'tsne_thumbnails'), labels=split.labels)
-    plots.similarity_histogram(embeddings, split.labels, str(folder / 'similarity_histogram'), seed=seed)
+def of_test(job, folder, embeddings):
+    """What `of_embeddings` draws of the test images, and the confusion matrix where there is one."""
+    split = job.data.test
+    of_embeddings(job.args, folder, embeddings, split.labels, split.query, split.names, thumbnails(job, split),
+                  job.criterion.class_weights())
     if job.confusion is not None:
         plots.confusion_matrix(job.confusion, split.names, str(folder / 'confusion_matrix'))
 
+
+def of_file(args, folder, loaded):
+    """What `of_embeddings` draws of evaluation.embed.Embeddings; pictures only if all of its paths lead to some."""
+    names, labels = np.unique(loaded.labels, return_inverse=True)
+    pictures = loaded.paths is not None and all(os.path.isfile(path) for path in loaded.paths)
+    of_embeddings(args, folder, loaded.embeddings, labels, loaded.query, [str(name) for name in names],
+                  (lambda i: records.read_image(loaded.paths[i])) if pictures else None)
+
+
+def of_embeddings(args, folder, embeddings, labels, query=None, names=None, read=None, weights=None):
+    """t-SNE and similarity histogram of embeddings (N, D), the distribution map if D is 2 or 3; with pictures also
+    retrieval panels and t-SNE as thumbnails.
+
+    labels : int (N,), numbers of `names`
+    query : None or bool (N,)
+    read : None or function i -> uint8 (H, W, 3)
+    weights : None or (C, D) class weights
+    """
+    plots.similarity_histogram(embeddings, labels, str(folder / 'similarity_histogram'), seed=args.seed)
+    if embeddings.shape[1] in (2, 3):
+        plots.distribution_map(embeddings, labels, weights, str(folder / 'distribution_map'), names=names)
+    if read is not None:
+        lists, _ = knn.neighbours(embeddings, min(4, knn.most_neighbours(len(labels), query)), query=query,
+                                  metric=args.metric)
+        rows = None if query is None else np.flatnonzero(query)
+        for which in PANELS:
+            plots.retrieval_panel(read, lists, labels, str(folder / ('retrieval_panel_' + which)),
+                                  which=which, names=names, queries=rows, seed=args.seed)
+    points = plots.tsne(embeddings, labels, str(folder / 'tsne'), names=names, max_points=args.tsne_points,
+                        seed=args.seed)
+    if read is not None:
+        plots.tsne_thumbnails(points, read, str(folder / 'tsne_thumbnails'), labels=labels)

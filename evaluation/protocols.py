@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from engine.errors import UserError
-from engine.flags import boolean, bounded, ints
+from engine.flags import boolean, ints
 from evaluation import clustering as kmeans
 from evaluation import knn, metrics
 from evaluation.embed import load_embeddings
@@ -16,14 +16,11 @@ from evaluation.scores import METRICS
 def add_args(group):
     """Declare the evaluation flags."""
     group.add_argument('--recallk', type=ints, default=[1, 2, 4, 8], help='K of Recall@K, comma separated')
-    group.add_argument('--eval_epoch_term', type=bounded(int, 1), default=1, help='evaluate every this many epochs')
     group.add_argument('--metric', choices=tuple(METRICS), default='euclidean', help='what nearest means')
     group.add_argument('--nmi', type=boolean, nargs='?', const=True, default=False,
                        help='cluster at every evaluation and report NMI, F1 and AMI')
     group.add_argument('--clustering', choices=tuple(kmeans.SETTINGS), default='fast',
                        help='k-means setting: fast, or that of an original')
-    group.add_argument('--embeddings', default='', metavar='FILE.npz',
-                       help='evaluate: score these embeddings (arrays embeddings, labels and, if there is, query)')
 
 
 def _some(rows):
@@ -139,24 +136,35 @@ def table(result):
     return '\n'.join(lines + ['note: ' + text for text in result.get('warnings', [])])
 
 
+# How the epoch of a number was chosen; every number carries one of these labels, as keys of result.json's `selection`.
+RULES = {'last': 'last epoch', 'best_on_test': "best on test (the papers' habit)",
+         'chosen_on_validation': 'chosen on validation', 'evaluated': 'as given'}
+
+
+def write_result(folder, result, rule):
+    """result.json of one evaluation: `result`, its numbers once more under `selection` and the rule's label."""
+    kept = {key: result[key] for key in ('recall', 'precision', 'epoch', *NAMES) if key in result}
+    result = dict(result, selection=dict(dict.fromkeys(('last', 'best_on_test', 'chosen_on_validation')),
+                                         **{rule: kept}), label=RULES[rule])
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / 'result.json.new'
+        aside.write_text(json.dumps(result, indent=1, sort_keys=True, default=str) + '\n')
+        aside.replace(folder / 'result.json')
+    except OSError as error:
+        raise UserError('--save_dir={}: cannot write there ({})'.format(folder, error.strerror)) from error
+
+
 def score_file(args):
     """`evaluate --embeddings=FILE.npz --recallk=.. --save_dir=DIR`: print a table, write DIR/result.json.
 
-    Returns the result. Without --save_dir, result.json is written beside the file.
+    Returns (the loaded Embeddings, the folder). Without --save_dir, result.json is written beside the file.
     """
     loaded = load_embeddings(args.embeddings)
     result = retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
                        clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True)
-    result.update(embeddings=str(args.embeddings), selection={
-        'last': {key: result[key] for key in ('recall', *NAMES) if key in result},
-        'best_on_test': None, 'chosen_on_validation': None})
     print(table(result))
     folder = pathlib.Path(args.save_dir or pathlib.Path(args.embeddings).parent)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / 'result.json.new'
-        aside.write_text(json.dumps(result, indent=1, sort_keys=True) + '\n')
-        aside.replace(folder / 'result.json')
-    except OSError as error:
-        raise UserError('--save_dir={}: cannot write there ({})'.format(folder, error.strerror)) from error
-    return result
+    write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
+    return loaded, folder

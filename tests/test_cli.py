@@ -117,15 +117,28 @@ def attributes_read():
     return names
 
 
-@pytest.mark.parametrize('command', ['train', 'evaluate'])
-def test_no_flag_is_dead(command):
+def test_no_flag_is_dead():
     read = attributes_read()
     dead = set()
     for loss in losses.LOSSES:
         for sampler in losses.LOSSES[loss].samplers:
-            parser = cli.training_parser(['--loss=' + loss, '--sampler=' + sampler], {}, command)
-            dead |= {action.dest for action in parser._actions} - read - {'help'}
+            parsers = [cli.training_parser(['--loss=' + loss, '--sampler=' + sampler], {})]
+            parsers += [cli.checkpoint_parser([], {'loss': loss}, command) for command in ('evaluate', 'embed')]
+            for parser in parsers:
+                dead |= {action.dest for action in parser._actions} - read - {'help'}
     assert not dead
+
+
+def test_what_a_checkpoint_fixes_is_no_flag_of_evaluate_and_embed():
+    for command, flags in (('evaluate', ['--lr=1', '--loss=npair', '--backbone=resnet50_v1', '--output=x']),
+                           ('embed', ['--recallk=1', '--save_dir=x', '--epochs=3'])):
+        for flag in flags:
+            with pytest.raises(UserError, match='is not a flag here'):
+                cli.parse([command, flag])
+    base = {'loss': 'npair', 'lr': 0.5, 'backbone': 'resnet50_v1', 'recallk': [7]}
+    args = cli.checkpoint_parser([], base, 'evaluate').parse_args(['--metric=cosine'])
+    assert (args.loss, args.lr, args.backbone, args.recallk, args.metric) == ('npair', 0.5, 'resnet50_v1', [7], 'cosine')
+    assert args.figures and not cli.parse(['evaluate', '--embeddings=x.npz'])[1].figures
 
 
 def test_flag_errors_are_user_errors_and_not_exits():

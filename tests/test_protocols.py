@@ -27,6 +27,7 @@ def parse(*words):
     parser = argparse.ArgumentParser()
     evaluation.add_args(parser)
     parser.add_argument('--save_dir', default='')
+    parser.add_argument('--embeddings', default='')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args(words)
 
@@ -104,11 +105,12 @@ def test_score_file_writes_the_result_in_one_step(tmp_path, capsys):
     assert written == '{0}/in.npz, {0}/in.csv'.format(tmp_path)
     args = parse('--embeddings', str(tmp_path / 'in.npz'), '--recallk=1,10', '--save_dir', str(tmp_path / 'a/b'),
                  '--nmi')
-    result = protocols.score_file(args)
+    loaded, folder = protocols.score_file(args)
+    assert len(loaded.labels) == 60 and folder == tmp_path / 'a/b'
     stored = json.loads((tmp_path / 'a/b/result.json').read_text())
-    assert stored == json.loads(json.dumps(result))
     assert stored['recall'] == protocols.retrieval(x, labels, [1, 10], query)['recall']
-    assert stored['selection']['last']['recall'] == stored['recall'] and stored['n_query'] == 24
+    assert stored['selection']['evaluated']['recall'] == stored['recall'] and stored['label'] == 'as given'
+    assert stored['selection']['last'] is None and stored['n_query'] == 24
     assert [p.name for p in (tmp_path / 'a/b').iterdir()] == ['result.json']
     assert 'Recall@10' in capsys.readouterr().out
 
@@ -165,6 +167,6 @@ def test_embed_keeps_the_order_of_the_split(workers):
 
 
 def test_flags_reach_the_protocol():
-    args = parse('--recallk=1,2', '--metric=cosine', '--clustering=heated_up', '--nmi', '--eval_epoch_term=5')
+    args = parse('--recallk=1,2', '--metric=cosine', '--clustering=heated_up', '--nmi')
     assert vars(args) == vars(SimpleNamespace(recallk=[1, 2], metric='cosine', clustering='heated_up', nmi=True,
-                                              eval_epoch_term=5, embeddings='', save_dir='', seed=0))
+                                              embeddings='', save_dir='', seed=0))

@@ -214,7 +214,7 @@ def test_result_of_the_evaluate_command_is_labelled_as_such(tmp_path):
     (tmp_path / 'result.json').write_text(json.dumps(dict(part(0.5, 3), data_name='some birds', args={})))
     run_report(tmp_path)
     lines = {line[2]: line[3] for line in rows_of((tmp_path / 'report.md').read_text())}
-    assert lines['one checkpoint, evaluated'] == '50.0'
+    assert lines['as given'] == '50.0'
 
 
 def test_page_is_self_contained_and_shows_the_figures(tmp_path):

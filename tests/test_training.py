@@ -5,12 +5,14 @@ import os
 import pathlib
 import signal
 
+import cv2
 import numpy as np
 import pytest
 
 import main
 from engine import checkpoint, trainer
 from engine.runtime import mx, nd
+from evaluation.embed import save_embeddings
 
 
 @pytest.fixture(scope='module')
@@ -165,10 +167,16 @@ def test_evaluate_gives_the_figures_of_training(train, capsys):
     trained = json.loads((train.folder / 'again/result.json').read_text())
     assert main.main(['evaluate', '--checkpoint=' + str(train.folder / 'again'), '--figures=0']) == 0
     scored = json.loads((train.folder / 'again/evaluation/result.json').read_text())
-    assert scored['recall'] == trained['recall']
+    assert scored['recall'] == trained['recall'] == scored['selection']['last']['recall']
+    assert scored['label'] == 'last epoch' and scored['selection']['best_on_test'] is None
+    out = train.folder / 'elsewhere'
+    assert main.main(['evaluate', '--checkpoint=' + str(train.folder / 'again'), '--which=best', '--figures=0',
+                      '--save_dir=' + str(out)]) == 0
+    assert "epoch 0, best on test (the papers' habit)" in capsys.readouterr().out
+    assert json.loads((out / 'result.json').read_text())['selection']['best_on_test']['epoch'] == 0
 
 
-def test_embed_writes_what_evaluate_scores(train):
+def test_embed_writes_what_evaluate_scores(train, capsys):
     assert train('embed', '--epochs=1') == 0
     run = train.folder / 'embed'
     assert main.main(['embed', '--checkpoint=' + str(run)]) == 0
@@ -178,6 +186,34 @@ def test_embed_writes_what_evaluate_scores(train):
                       '--save_dir=' + str(train.folder / 'scored')]) == 0
     scored = json.loads((train.folder / 'scored/result.json').read_text())
     assert scored['recall'] == json.loads((run / 'result.json').read_text())['recall']
+    assert sorted(p.name for p in (train.folder / 'scored').iterdir()) == ['result.json']
+    output = str(run / 'of_training.npz')
+    assert main.main(['embed', '--checkpoint=' + str(run), '--part=train', '--output=' + output]) == 0
+    with np.load(run / 'embeddings.npz') as test, np.load(output) as training:
+        assert training['labels'].shape == (64,) and not np.array_equal(training['embeddings'], test['embeddings'])
+    capsys.readouterr()
+    assert main.main(['embed', '--checkpoint=' + str(run), '--part=val']) == 2
+    assert '--part=val: --data_name=glyphs has no such images. Fix: --val_classes=N' in capsys.readouterr().err
+    assert main.main(['evaluate', '--embeddings=x.npz', '--checkpoint=' + str(run)]) == 2
+    assert 'give one of them' in capsys.readouterr().err
+
+
+def test_figures_of_a_file_of_embeddings_show_pictures_where_its_paths_lead_to_some(tmp_path):
+    rng = np.random.RandomState(0)
+    labels, paths = np.repeat(['wren', 'tern', 'pipit'], 8), []
+    for i in range(24):
+        paths.append(str(tmp_path / '{}.png'.format(i)))
+        cv2.imwrite(paths[-1], rng.randint(0, 256, (20, 30, 3)).astype(np.uint8))
+    for folder, names in (('with', paths), ('without', ['gone.png'] * 24)):
+        save_embeddings(tmp_path / 'e.npz', rng.randn(24, 2), labels, names)
+        assert main.main(['evaluate', '--embeddings={}/e.npz'.format(tmp_path), '--figures', '--recallk=1,23',
+                          '--save_dir={}'.format(tmp_path / folder)]) == 0
+    without = {'result.json'} | {name + suffix for name in ('similarity_histogram', 'distribution_map', 'tsne')
+                                 for suffix in ('.png', '.pdf')}
+    assert {p.name for p in (tmp_path / 'without').iterdir()} == without
+    pictures = {name + suffix for name in ('retrieval_panel_best', 'retrieval_panel_worst', 'retrieval_panel_random',
+                                           'tsne_thumbnails') for suffix in ('.png', '.pdf')}
+    assert {p.name for p in (tmp_path / 'with').iterdir()} == without | pictures
 
 
 def test_two_devices_give_the_loss_and_gradient_of_one(train, monkeypatch):

@@ -10,13 +10,10 @@ from collections import namedtuple
 
 import datasets
 from engine.errors import UserError
+from evaluation.protocols import RULES
 
 Run = namedtuple('Run', 'folder args result log')
 Run.__doc__ = """One finished run: its folder (Path), args and result (dicts of its JSON files), log (list of dicts)."""
-
-# Every number carries one of these labels; the keys are those of result.json's `selection`.
-RULES = {'last': 'last epoch', 'best_on_test': "best on test (the papers' habit)",
-         'chosen_on_validation': 'chosen on validation', 'evaluated': 'one checkpoint, evaluated'}
 
 # Flags that do not change what is learnt or measured. All others must be equal for runs to share a row.
 NOT_SETTINGS = {'seed', 'save_dir', 'resume', 'argv', 'dry_run', 'gpu_idx', 'num_workers', 'kvstore', 'figures',
