@@ -16,6 +16,7 @@ DATASETS = {
     'glyphs': glyphs.load,
     **benchmarks.LOADERS,
 }
+NAME_FLAGS = ('data_name', 'dataset', 'data', 'db_name')
 # Other spellings, in lower case with '_' -> name.
 ALIASES = dict(benchmarks.ALIASES)
 # Functions(group) that declare the flags of one data set alone.
@@ -53,7 +54,7 @@ def preset(name, loss):
 
 def add_args(group):
     """Flags of all data sets, of the transforms and of the loader."""
-    group.add_argument('--data_name', '--dataset', '--data', '--db_name', dest='data_name', default='glyphs',
+    group.add_argument(*('--' + name for name in NAME_FLAGS), dest='data_name', default='glyphs',
                        metavar='NAME', help='data set: {}'.format(', '.join(sorted(DATASETS))))
     group.add_argument('--data_dir', '--data_path', dest='data_dir', default='', metavar='DIR',
                        help='where its files are or go; empty: data/NAME. For --data_name=folder a folder of class '

@@ -86,8 +86,7 @@ def training_parser(argv, base):
     sampler_name = pick_name('--sampler', peek(argv, 'sampler', default=base.get('sampler', criterion.sampler)),
                              samplers.SAMPLERS)
     sampler = samplers.SAMPLERS[sampler_name]
-    data_name = peek(argv, 'data_name', 'dataset', 'data', 'db_name',
-                     default=base.get('data_name') or datasets.default_name(argv))
+    data_name = peek(argv, *datasets.NAME_FLAGS, default=base.get('data_name') or datasets.default_name(argv))
     parser = parser_of('train')
     commands = parser.add_argument_group('command')
     commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
@@ -166,7 +165,12 @@ def parse(argv):
         left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv'}
         if command != 'train':
             left_out |= {'save_dir', 'figures'}
-        base = {key: value for key, value in checkpoint.read_args(folder).items() if key not in left_out}
+        base = checkpoint.read_args(folder)
+        here, there = (datasets.resolve(name) for name in (
+            peek(argv, *datasets.NAME_FLAGS, default=base['data_name']), base['data_name']))
+        if here != there:
+            left_out |= {'data_dir', 'split', 'val_classes', 'store_dir'}    # of the data set that it was trained on
+        base = {key: value for key, value in base.items() if key not in left_out}
     parser = training_parser(argv, base) if command == 'train' else checkpoint_parser(argv, base, command)
     args = parser.strict(argv)
     check(args, base, source, command)

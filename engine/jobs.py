@@ -40,6 +40,12 @@ class Job:
         self.data = datasets.load(args)
         for note in self.data.notes:
             print('note: ' + note)
+        for part, split in (('test', self.data.test), ('validation', self.data.val)):
+            if split is not None and (part != 'test' or self.data.pairs is None):
+                try:
+                    protocols.check_labels(split.labels, args.recallk, split.query)
+                except UserError as error:    # now, not after the first epoch
+                    raise UserError('{} images: {}'.format(part, error)) from None
         mx.random.seed(args.seed)
         state = {} if source is None else checkpoint.read_state(source)
         if self.data.train is None and source is None:
@@ -202,7 +208,9 @@ def evaluate(args):
     print('{}: epoch {}, {}'.format(source, epoch, protocols.RULES[rule]))
     result, embeddings = job.scores(job.data.test, extended=True, progress=True)
     print(protocols.table(result))
-    folder = pathlib.Path(args.save_dir or pathlib.Path(source).parent / 'evaluation')
+    here, there = (datasets.resolve(name) for name in (args.data_name, checkpoint.read_args(source)['data_name']))
+    folder = pathlib.Path(args.save_dir or pathlib.Path(source).parent / (
+        'evaluation' if here == there else 'evaluation_' + here))
     protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
                                         args=vars(args), commit=commit()), rule)
     if args.figures and job.data.pairs is None:

@@ -28,8 +28,8 @@ def _some(rows):
     return '{} ({} in all)'.format(shown, len(rows)) if len(rows) > 10 else shown
 
 
-def check(embeddings, labels, query=None, metric='euclidean'):
-    """Warnings (list of str) about embeddings (N, D), labels (N,), query None or bool (N,); UserError if unusable."""
+def check_embeddings(embeddings, labels, metric='euclidean'):
+    """Warnings (list of str) about embeddings (N, D) of labels (N,); UserError if they are unusable."""
     embeddings, labels = np.asarray(embeddings), np.asarray(labels)
     if embeddings.ndim != 2 or not embeddings.size:
         raise UserError('embeddings have shape {}, expected (N, D)'.format(embeddings.shape))
@@ -39,29 +39,29 @@ def check(embeddings, labels, query=None, metric='euclidean'):
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
         raise UserError('embeddings hold NaN or infinite numbers in rows {}'.format(_some(bad)))
-    values = np.unique(labels)
+    zero = np.flatnonzero(~embeddings.any(axis=1))
+    if len(zero) and metric == 'cosine':
+        raise UserError('--metric=cosine is undefined for zero vectors, rows {}. Fix: --metric=euclidean'.format(
+            _some(zero)))
+    return ['zero vectors in rows {}'.format(_some(zero))] if len(zero) else []
+
+
+def check_labels(labels, ks, query=None):
+    """Warnings (list of str) about labels (N,), query None or bool (N,); UserError if no Recall@K can follow."""
+    values, number = np.unique(labels, return_inverse=True)
     if len(values) < 2:
         raise UserError('all {} items have the label {}: retrieval needs at least two classes'.format(
-            len(labels), values[0]))
-    warnings = []
-    zero = np.flatnonzero(~embeddings.any(axis=1))
-    if len(zero):
-        if metric == 'cosine':
-            raise UserError('--metric=cosine is undefined for zero vectors, rows {}. Fix: --metric=euclidean'.format(
-                _some(zero)))
-        warnings.append('zero vectors in rows {}'.format(_some(zero)))
-    queries, galleries, own = knn.parts(len(labels), query)
-    number = np.searchsorted(values, labels)
+            len(number), values[0]))
+    metrics.check_ks(ks, knn.most_neighbours(len(number), query))
+    queries, galleries, own = knn.parts(len(number), query)
     positives = np.bincount(number[galleries], minlength=len(values))[number[queries]] - (own >= 0)
-    lone = int((positives == 0).sum())
+    lone, where = int((positives == 0).sum()), '' if query is None else ' in the gallery'
     if lone == len(queries):
-        raise UserError('no query has another item of its class{}: nothing can be retrieved'.format(
-            '' if query is None else ' in the gallery'))
+        raise UserError('no query has another item of its class{}: nothing can be retrieved'.format(where))
     if lone:
-        warnings.append('{} of {} queries have no other item of their class{}; Recall@K counts them as misses, the '
-                        'other metrics leave them out'.format(lone, len(queries),
-                                                              '' if query is None else ' in the gallery'))
-    return warnings
+        return ['{} of {} queries have no other item of their class{}; Recall@K counts them as misses, the other '
+                'metrics leave them out'.format(lone, len(queries), where)]
+    return []
 
 
 def retrieval(embeddings, labels, ks, query=None, metric='euclidean', clustering=None, seed=0, extended=False,
@@ -84,9 +84,8 @@ def retrieval(embeddings, labels, ks, query=None, metric='euclidean', clustering
     positive: misses for Recall@K as in the originals, left out of the others), n_query, n_gallery, metric, warnings
     """
     labels = np.asarray(labels)
-    warnings = check(embeddings, labels, query, metric)
-    most = knn.most_neighbours(len(labels), query)
-    ks = metrics.check_ks(ks, most)
+    warnings = check_embeddings(embeddings, labels, metric) + check_labels(labels, ks, query)
+    ks = [int(k) for k in ks]
     ranks = knn.ranks(embeddings, labels, query, metric=metric, ctx=ctx)
     found = ranks.positives > 0
     result = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import main
-from engine import checkpoint, trainer
+from engine import checkpoint, cli, trainer
 from engine.runtime import mx, nd
 from evaluation.embed import save_embeddings
 
@@ -174,6 +174,33 @@ def test_evaluate_gives_the_figures_of_training(train, capsys):
                       '--save_dir=' + str(out)]) == 0
     assert "epoch 0, best on test (the papers' habit)" in capsys.readouterr().out
     assert json.loads((out / 'result.json').read_text())['selection']['best_on_test']['epoch'] == 0
+
+
+def test_evaluate_on_another_data_set_leaves_the_first_one_alone(train, tmp_path):
+    assert train('there', '--epochs=1') == 0
+    rng = np.random.RandomState(0)
+    for i in range(16):
+        (tmp_path / 'photos/class{}'.format(i // 4)).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / 'photos/class{}/{}.png'.format(i // 4, i)), rng.randint(0, 256, (60, 60, 3)).astype(np.uint8))
+    run = train.folder / 'there'
+    flags = ['evaluate', '--checkpoint=' + str(run), '--figures=0', '--recallk=1,7']
+    assert main.main(flags) == 0
+    before = (run / 'evaluation/result.json').read_bytes()
+    assert main.main(flags + ['--data_name=folder', '--data_dir=' + str(tmp_path / 'photos')]) == 0
+    assert (run / 'evaluation/result.json').read_bytes() == before
+    assert json.loads((run / 'evaluation_folder/result.json').read_text())['n_query'] == 8
+    _, args = cli.parse(flags + ['--data_name=folder'])
+    assert args.data_dir == '' and args.image_size == 48    # the run's view of an image, not its folder
+
+
+@pytest.mark.parametrize('flags,words', [
+    (['--recallk=1,64'], 'test images: --recallk=1,64: each K must be from 1 to 63'),
+    (['--val_classes=1'], 'validation images: all 8 items have the label'),
+])
+def test_a_test_set_that_cannot_be_scored_is_refused_before_training(train, capsys, flags, words):
+    assert train('refused', *flags) == 2
+    assert words in capsys.readouterr().err
+    assert not (train.folder / 'refused').exists()
 
 
 def test_embed_writes_what_evaluate_scores(train, capsys):
