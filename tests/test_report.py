@@ -112,7 +112,7 @@ def test_page_and_table_hold_the_numbers_of_the_json_files(tmp_path, capsys):
             assert line[3] == '{:.1f} ± {:.1f}'.format(mean, deviation)
             assert line[4] == '{:.1f} ± {:.1f}'.format(mean + 5, deviation)
             assert line[6] == '{:.1f} ± {:.1f}'.format(mean + 1, deviation)
-        assert lines[('EE + HPHN Triplet: frozen trunk, pooled features', '0 1 2', 'before training')][3] == '34.0'
+        assert lines[('frozen trunk, pooled features', '–', 'before training')][3] == '34.0'
         assert not any(line[2] == 'chosen on validation' for line in lines.values())
     header = rows_of(markdown)[0]
     assert header == ['setting', 'seeds', 'epoch', 'R@1 %', 'R@2 %', 'R@10 %', 'NMI (arithmetic) %', 'source']

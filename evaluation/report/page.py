@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import pathlib
+import re
 import tempfile
 
 from PIL import Image
@@ -17,10 +18,10 @@ from evaluation.report.tables import metric_order, metric_title, percent
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #111; }
 table { border-collapse: collapse; margin: 1em 0; font-size: 13px; }
-th, td { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: right; vertical-align: top; }
-th { border-bottom: 2px solid #333; } th:first-child, td:first-child, td:last-child, th:last-child { text-align: left; }
+th, td { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
+th { border-bottom: 2px solid #333; } .number { text-align: right; white-space: nowrap; }
 td:last-child { max-width: 32em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
-figure { display: inline-block; margin: .5em 1em .5em 0; vertical-align: top; } figcaption { color: #444; }
+figure { display: inline-block; margin: .5em 1em .5em 0; vertical-align: top; } figcaption { color: #444; font-size: 13px; }
 img { max-width: 100%; height: auto; } code { background: #f2f2f2; overflow-wrap: anywhere; }
 .note { border-left: 4px solid #D55E00; padding-left: .8em; }
 @media print { details { display: block; } }
@@ -30,6 +31,7 @@ FIGURES = (('retrieval_panel*.png', 'Retrieval'), ('tsne.png', 't-SNE'), ('tsne_
            ('similarity_histogram.png', 'Pairs'), ('confusion_matrix.png', 'Confusion'), ('loss_curve.png', 'Loss'),
            ('test_epoch*.png', 'Distribution map'))
 WIDEST = 1400  # pixels; larger pictures are reduced
+NUMBER = re.compile(r'[\d.]+( ± [\d.]+)?|–')
 
 
 def page(title, groups, names, tables, rows, notes):
@@ -54,9 +56,12 @@ def escape(text):
 
 
 def table(header, lines):
-    """An HTML table; published lines are set apart."""
+    """An HTML table; published lines are set apart, columns of numbers stand right."""
+    numbers = [all(NUMBER.fullmatch(str(line[i])) for line in lines) for i in range(len(header))]
+
     def row(tag, cells, kind=''):
-        return '<tr{}>{}</tr>'.format(kind, ''.join('<{0}>{1}</{0}>'.format(tag, escape(c)) for c in cells))
+        return '<tr{}>{}</tr>'.format(kind, ''.join('<{0}{1}>{2}</{0}>'.format(
+            tag, ' class="number"' if number else '', escape(cell)) for cell, number in zip(cells, numbers)))
     body = [row('td', line, ' class="published"' if str(line[0]).startswith('published') else '') for line in lines]
     return '<table>{}{}</table>'.format(row('th', header), ''.join(body))
 
@@ -95,9 +100,11 @@ def section(one, name, rows):
     parts.append(seed_table(one))
     pictures = []
     for pattern, caption in FIGURES:
-        files = sorted((one.runs[0].folder / 'figures').glob(pattern))
+        # those of training, else those of `evaluate`
+        files = next(filter(None, (sorted((one.runs[0].folder / folder).glob(pattern))
+                                   for folder in ('figures', 'evaluation'))), [])
         files = files[-1:] if pattern.startswith('test_epoch') else files
-        pictures += [figure(file, '{} ({}, seed {})'.format(caption, file.stem, one.seeds[0])) for file in files]
+        pictures += [figure(file, '{} ({}, seed {})'.format(caption, file.stem, one.seeds[0]), 540) for file in files]
     if pictures:
         parts.append('<details><summary>Figures</summary>{}</details>'.format(''.join(pictures)))
     return '\n'.join(parts)
@@ -116,8 +123,8 @@ def seed_table(one):
     return table(['seed', 'epoch', *(metric_title(m) + ' %' for m in names), 'run folder'], lines)
 
 
-def figure(path, caption):
-    """A picture as a data URI; a file that is no picture becomes a sentence."""
+def figure(path, caption, widest=900):
+    """A picture as a data URI, at most `widest` pixels wide on the page; a file that is no picture becomes a sentence."""
     try:
         with Image.open(path) as image:
             image = image.convert('RGB')
@@ -133,4 +140,4 @@ def figure(path, caption):
     _, kind, data = packed[1] if packed[1][0] < 0.5 * packed[0][0] else packed[0]
     source = 'data:image/{};base64,{}'.format(kind.lower(), base64.b64encode(data).decode('ascii'))
     return '<figure><img alt="{0}" width="{1}" src="{2}"><figcaption>{0}</figcaption></figure>'.format(
-        escape(caption), min(image.width, 900), source)
+        escape(caption), min(image.width, widest), source)

@@ -43,29 +43,33 @@ def report_tables(groups, names, rows, frozen):
     """[(data title, header, lines)]: one table for each data set, because numbers of two do not compare.
 
     names : name of each group; rows : docs/published.csv; frozen : {group index: Recall@1}
-    Each setting has a line for each epoch rule, then the frozen trunk's and the published ones.
+    Each setting has a line for each epoch rule, then the published ones; what was measured before training comes last,
+    once for all settings that share it.
     """
     tables = []
     for title in dict.fromkeys(one.data for one in groups):
         mine = [i for i, one in enumerate(groups) if one.data == title]
         metrics = metric_order([m for i in mine for rule in groups[i].rules() for m in groups[i].scores(rule)])
         header = ['setting', 'seeds', 'epoch'] + [metric_title(m) + ' %' for m in metrics] + ['source']
-        lines = []
+        lines, before = [], {}
         for i in mine:
             one, seeds = groups[i], ' '.join(map(str, groups[i].seeds))
             for rule in one.rules():
                 scores = one.scores(rule)
                 cells = [percent(scores[m]) if m in scores else DASH for m in metrics]
                 lines.append([names[i], seeds, RULES[rule], *cells, 'this suite, commit ' + one.commit])
-            for name, scores in one.baselines().items():
-                cells = [percent((scores[m], None)) if m in scores else DASH for m in metrics]
-                lines.append(['{}: {}'.format(names[i], name), seeds, 'before training', *cells, 'this suite'])
-            if i in frozen and not any(name.startswith('frozen') for name in one.baselines()):
-                cells = [percent((frozen[i], None)) if m == 'recall@1' else DASH for m in metrics]
-                lines.append([names[i] + ': frozen trunk', DASH, 'before training', *cells, 'a run of the same trunk'])
             for entry in published.sources(rows, one.args):
                 cells = ['{:g}'.format(entry['values'][m]) if m in entry['values'] else DASH for m in metrics]
                 lines.append(['published: ' + entry['method'], DASH, 'as published', *cells, source_text(entry)])
+            baselines = one.baselines()
+            if i in frozen and not any(name.startswith('frozen') for name in baselines):
+                baselines['frozen trunk'] = {'recall@1': frozen[i]}
+            for name, scores in baselines.items():
+                cells = tuple(percent((scores[m], None)) if m in scores else DASH for m in metrics)
+                before.setdefault((name, cells), []).append(names[i])
+        for (name, cells), settings in before.items():
+            shared = '' if len(settings) == len(mine) else ' ({})'.format(', '.join(settings))
+            lines.append([name + shared, DASH, 'before training', *cells, 'this suite'])
         tables.append((title, header, lines))
     return tables
 
