@@ -199,6 +199,9 @@ def evaluate(args):
         print('-> {}'.format(folder))
         return 0
     source = need_checkpoint(args)
+    here, there = (datasets.resolve(name) for name in (args.data_name, checkpoint.read_args(source)['data_name']))
+    folder = protocols.result_folder(args.save_dir or pathlib.Path(source).parent / (
+        'evaluation' if here == there else 'evaluation_' + here))
     job = Job(args, source)
     state = checkpoint.read_state(source)
     name = pathlib.Path(source).name
@@ -208,9 +211,6 @@ def evaluate(args):
     print('{}: epoch {}, {}'.format(source, epoch, protocols.RULES[rule]))
     result, embeddings = job.scores(job.data.test, extended=True, progress=True)
     print(protocols.table(result))
-    here, there = (datasets.resolve(name) for name in (args.data_name, checkpoint.read_args(source)['data_name']))
-    folder = pathlib.Path(args.save_dir or pathlib.Path(source).parent / (
-        'evaluation' if here == there else 'evaluation_' + here))
     protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
                                         args=vars(args), commit=commit()), rule)
     if args.figures and job.data.pairs is None:

@@ -78,7 +78,7 @@ def add_device_args(group):
 def add_output_args(group):
     """Flags of what is written."""
     group.add_argument('--save_dir', default='', help='folder to write; empty: runs/DATA-LOSS-TIME for a training run, '
-                       'RUN/evaluation for its evaluation')
+                       'RUN/evaluation or FILE_evaluation for what evaluate scores')
     group.add_argument('--figures', type=boolean, nargs='?', const=True, default=True,
                        help='draw curves, retrieval panels and t-SNE at the end')
     group.add_argument('--tsne_points', type=bounded(int, 10), default=10000, help='images on the t-SNE map')

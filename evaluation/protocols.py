@@ -140,12 +140,20 @@ RULES = {'last': 'last epoch', 'best_on_test': "best on test (the papers' habit)
          'chosen_on_validation': 'chosen on validation', 'evaluated': 'as given'}
 
 
+def result_folder(folder):
+    """Path of a folder for a result; UserError if it is a training run's, whose result would be lost."""
+    folder = pathlib.Path(folder)
+    if (folder / 'log.jsonl').exists():
+        raise UserError('--save_dir={0} holds the result of a training run. Fix: --save_dir={0}/evaluation'.format(
+            folder))
+    return folder
+
+
 def write_result(folder, result, rule):
     """result.json of one evaluation: `result`, its numbers once more under `selection` and the rule's label."""
     kept = {key: result[key] for key in ('recall', 'precision', 'epoch', *NAMES) if key in result}
     result = dict(result, selection=dict(dict.fromkeys(('last', 'best_on_test', 'chosen_on_validation')),
                                          **{rule: kept}), label=RULES[rule])
-    folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         aside = folder / 'result.json.new'
@@ -158,12 +166,13 @@ def write_result(folder, result, rule):
 def score_file(args):
     """`evaluate --embeddings=FILE.npz --recallk=.. --save_dir=DIR`: print a table, write DIR/result.json.
 
-    Returns (the loaded Embeddings, the folder). Without --save_dir, result.json is written beside the file.
+    Returns (the loaded Embeddings, the folder). Without --save_dir, that is FILE_evaluation beside the file.
     """
-    loaded = load_embeddings(args.embeddings)
+    file = pathlib.Path(args.embeddings)
+    folder = result_folder(args.save_dir or file.with_name(file.stem + '_evaluation'))
+    loaded = load_embeddings(file)
     result = retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
                        clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True)
     print(table(result))
-    folder = pathlib.Path(args.save_dir or pathlib.Path(args.embeddings).parent)
     write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
     return loaded, folder

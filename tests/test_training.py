@@ -214,6 +214,14 @@ def test_embed_writes_what_evaluate_scores(train, capsys):
     scored = json.loads((train.folder / 'scored/result.json').read_text())
     assert scored['recall'] == json.loads((run / 'result.json').read_text())['recall']
     assert sorted(p.name for p in (train.folder / 'scored').iterdir()) == ['result.json']
+    before = (run / 'result.json').read_bytes()
+    assert main.main(['evaluate', '--embeddings=' + str(run / 'embeddings.npz')]) == 0
+    assert (run / 'embeddings_evaluation/result.json').exists()
+    capsys.readouterr()
+    for source in ('--embeddings=' + str(run / 'embeddings.npz'), '--checkpoint=' + str(run)):
+        assert main.main(['evaluate', source, '--save_dir=' + str(run)]) == 2
+        assert 'holds the result of a training run' in capsys.readouterr().err
+    assert (run / 'result.json').read_bytes() == before
     output = str(run / 'of_training.npz')
     assert main.main(['embed', '--checkpoint=' + str(run), '--part=train', '--output=' + output]) == 0
     with np.load(run / 'embeddings.npz') as test, np.load(output) as training:
