@@ -7,6 +7,7 @@ from collections import namedtuple
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans, kmeans_plusplus
+from tqdm import tqdm
 
 from engine.errors import UserError, pick
 from engine.runtime import mx, nd
@@ -33,8 +34,8 @@ PLUS_PLUS = 2000    # up to so many clusters k-means++ chooses the start; it tak
 class _Points:
     """What faiss.contrib.clustering.kmeans asks of a data set; the nearest centre comes from MXNet's product."""
 
-    def __init__(self, x, ctx, rows=2048):
-        self.x, self.ctx, self.rows = x, ctx, rows
+    def __init__(self, x, ctx, rows=2048, done=lambda: None):
+        self.x, self.ctx, self.rows, self.done = x, ctx, rows, done
         self.start = None    # centres to begin with; None: those that faiss draws
         self.squares = np.einsum('ij,ij->i', x, x)
         self.device = nd.array(x, ctx=ctx)
@@ -66,6 +67,7 @@ class _Points:
             step = -(-len(block) // POOL._max_workers)
             list(POOL.map(lambda s, block=block, step=step, start=start: choose(start + s, block[s:s + step]),
                           range(0, len(block), step)))
+        self.done()
         member = csr_matrix((np.ones(n, dtype=np.float32), (nearest, np.arange(n))), shape=(k, n))
         return nearest, np.maximum(self.squares - 2.0 * closeness, 0.0), member @ self.x
 
@@ -84,16 +86,17 @@ def kmeans(embeddings, k, seed=0, n_init=1, iterations=20, library='faiss', ctx=
     if library == 'sklearn':
         return KMeans(k, n_init=n_init, max_iter=iterations, random_state=seed).fit_predict(x).astype(np.int64)
     from faiss.contrib import clustering
-    points = _Points(x, ctx or mx.cpu())
     best, lowest = None, np.inf
-    for run in range(n_init):
-        if k <= PLUS_PLUS:
-            points.start = kmeans_plusplus(x, k, random_state=seed + run)[0]
-        with contextlib.redirect_stdout(io.StringIO()):    # it prints whatever `verbose` says
-            centroids = clustering.kmeans(k, points, niter=iterations, seed=seed + run, verbose=False)
-        nearest, distance, _ = points.assign_to(centroids)
-        if distance.sum() < lowest:
-            best, lowest = nearest, distance.sum()
+    with tqdm(total=n_init * (iterations + 1), desc='k-means', unit='pass', disable=None, leave=False, delay=2) as bar:
+        points = _Points(x, ctx or mx.cpu(), done=bar.update)
+        for run in range(n_init):
+            if k <= PLUS_PLUS:
+                points.start = kmeans_plusplus(x, k, random_state=seed + run)[0]
+            with contextlib.redirect_stdout(io.StringIO()):    # it prints whatever `verbose` says
+                centroids = clustering.kmeans(k, points, niter=iterations, seed=seed + run, verbose=False)
+            nearest, distance, _ = points.assign_to(centroids)
+            if distance.sum() < lowest:
+                best, lowest = nearest, distance.sum()
     return best
 
 

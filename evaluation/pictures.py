@@ -102,6 +102,7 @@ def of_embeddings(args, folder, embeddings, labels, query=None, names=None, read
         for which in PANELS:
             plots.retrieval_panel(read, lists, labels, str(folder / ('retrieval_panel_' + which)),
                                   which=which, names=names, queries=rows, seed=args.seed)
+    print('drawing t-SNE of {:,} embeddings ...'.format(min(args.tsne_points, len(labels))), flush=True)
     points = plots.tsne(embeddings, labels, str(folder / 'tsne'), names=names, max_points=args.tsne_points,
                         seed=args.seed)
     if read is not None:

@@ -6,6 +6,7 @@ its rows and those of its columns.
 """
 
 import numpy as np
+from tqdm import tqdm
 
 from engine.runtime import nd
 from evaluation.scores import POOL, product, take
@@ -117,7 +118,7 @@ def sweep(products, low, high, own, count, report):
     """
     blocks = list(_blocks(products.left.shape[0], products.right.shape[0], products.symmetric))
     buffer = _Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left.context)
-    for rows, columns in blocks:
+    for rows, columns in tqdm(blocks, desc='neighbours', unit='block', disable=None, leave=False, delay=2):
         block = buffer.product(take(products.left, rows), take(products.right, columns))
         here = np.flatnonzero((own[rows] >= columns.start) & (own[rows] < columns.stop))
         if len(here):
