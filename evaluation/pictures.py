@@ -21,7 +21,7 @@ def epoch(job, run, number, embeddings):
     args = job.args
     if not args.draw or number % args.display_step:
         return
-    weights = job.criterion.class_weights()
+    weights = class_weights(job)
     if embeddings.shape[1] in (2, 3):
         name = run.folder / 'figures' / 'test_epoch{:03d}'.format(number)
         plots.distribution_map(embeddings, job.data.test.labels, weights, str(name), names=job.data.test.names)
@@ -30,6 +30,11 @@ def epoch(job, run, number, embeddings):
             raw = run.folder / 'figures' / 'test_no_l2n_epoch{:03d}'.format(number)
             plots.distribution_map(embeddings, job.data.test.labels, weights, str(raw), normalise=False,
                                    names=job.data.test.names)
+
+
+def class_weights(job):
+    """Weights (C, D) of the test classes, or None: a classifier's classes are others unless they are trained on."""
+    return job.criterion.class_weights() if job.data.protocol == 'classification' else None
 
 
 def show(board, tag, file, step):
@@ -70,7 +75,7 @@ def of_test(job, folder, embeddings):
     """What `of_embeddings` draws of the test images, and the confusion matrix where there is one."""
     split = job.data.test
     of_embeddings(job.args, folder, embeddings, split.labels, split.query, split.names, thumbnails(job, split),
-                  job.criterion.class_weights())
+                  class_weights(job))
     if job.confusion is not None:
         plots.confusion_matrix(job.confusion, split.names, str(folder / 'confusion_matrix'))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from PIL import Image, ImageDraw
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -154,8 +155,9 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     for label in range(0 if weights is None else len(weights)):
         axes.scatter(*weights[label][:, None], s=60, c='C{}'.format(label % 10), marker='D', edgecolors='black',
                      zorder=5, **flat)
+        # the empty second line lifts the name off its diamond
         axes.text(*weights[label], class_name(names, label) + '\n', ha='center', va='center', linespacing=1.6,
-                  fontsize=8, fontweight='bold', zorder=6)  # the empty second line lifts the name off its diamond
+                  fontsize=8, fontweight='bold', zorder=6, path_effects=[withStroke(linewidth=1.5, foreground='white')])
     if width == 3:
         axes.computed_zorder = False  # else the nearer of points and weights would hide the other
     if normalise:
