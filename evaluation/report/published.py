@@ -76,13 +76,16 @@ def matches(rows, args):
 
 
 def method_name(rows, args):
-    """What the papers call this method, whatever the data set: the row with the fewest conditions that hold."""
+    """What the papers call this method, whatever the data set: the row with the fewest conditions that hold.
+
+    Without one, the name of the loss, and its mode if it has several.
+    """
     best = None
     for row in rows:
         parts = [one for one in conditions(row['run']) if one[0] != 'data_name']
         if parts and all(holds(args, one) for one in parts) and (best is None or len(parts) < best[0]):
             best = (len(parts), row['method'])
-    return best[1] if best else str(args.get('loss', 'unknown'))
+    return best[1] if best else ' '.join(str(args[key]) for key in ('loss', 'train_mode') if key in args) or 'unknown'
 
 
 def differences(args, recipe):
