@@ -36,7 +36,8 @@ def add_args(parser):
     parser.add_argument('--data', default='both', choices=('random', 'clustered', 'both'))
     parser.add_argument('--rounds', type=int, default=3, help='measurements of bare and ours; the median counts')
     parser.add_argument('--beside', default='faiss,pml', help='others to measure, if they are installed; empty: none')
-    parser.add_argument('--torch_python', default=sys.executable, help='a Python with pytorch-metric-learning and faiss')
+    parser.add_argument('--torch_python', default=sys.executable,
+                        help='a Python with pytorch-metric-learning and faiss')
     parser.add_argument('--small_items', type=int, default=8000, help='clustering: items for both libraries')
     parser.add_argument('--small_classes', type=int, default=800, help='clustering: clusters for both libraries')
     parser.add_argument('--child', default='', help=argparse.SUPPRESS)

@@ -137,7 +137,8 @@ def test_what_a_checkpoint_fixes_is_no_flag_of_evaluate_and_embed():
                 cli.parse([command, flag])
     base = {'loss': 'npair', 'lr': 0.5, 'backbone': 'resnet50_v1', 'recallk': [7]}
     args = cli.checkpoint_parser([], base, 'evaluate').parse_args(['--metric=cosine'])
-    assert (args.loss, args.lr, args.backbone, args.recallk, args.metric) == ('npair', 0.5, 'resnet50_v1', [7], 'cosine')
+    assert (args.loss, args.lr, args.backbone) == ('npair', 0.5, 'resnet50_v1')
+    assert (args.recallk, args.metric) == ([7], 'cosine')
     assert args.figures and not cli.parse(['evaluate', '--embeddings=x.npz'])[1].figures
 
 

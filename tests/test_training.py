@@ -180,8 +180,9 @@ def test_evaluate_on_another_data_set_leaves_the_first_one_alone(train, tmp_path
     assert train('there', '--epochs=1') == 0
     rng = np.random.RandomState(0)
     for i in range(16):
-        (tmp_path / 'photos/class{}'.format(i // 4)).mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(tmp_path / 'photos/class{}/{}.png'.format(i // 4, i)), rng.randint(0, 256, (60, 60, 3)).astype(np.uint8))
+        folder = tmp_path / 'photos/class{}'.format(i // 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / '{}.png'.format(i)), rng.randint(0, 256, (60, 60, 3)).astype(np.uint8))
     run = train.folder / 'there'
     flags = ['evaluate', '--checkpoint=' + str(run), '--figures=0', '--recallk=1,7']
     assert main.main(flags) == 0

@@ -21,7 +21,8 @@ table { border-collapse: collapse; margin: 1em 0; font-size: 13px; }
 th, td { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #333; } .number { text-align: right; white-space: nowrap; }
 td:last-child { max-width: 32em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
-figure { display: inline-block; margin: .5em 1em .5em 0; vertical-align: top; } figcaption { color: #444; font-size: 13px; }
+figure { display: inline-block; margin: .5em 1em .5em 0; vertical-align: top; }
+figcaption { color: #444; font-size: 13px; }
 img { max-width: 100%; height: auto; } code { background: #f2f2f2; overflow-wrap: anywhere; }
 .note { border-left: 4px solid #D55E00; padding-left: .8em; }
 @media print { details { display: block; } }
@@ -124,7 +125,7 @@ def seed_table(one):
 
 
 def figure(path, caption, widest=900):
-    """A picture as a data URI, at most `widest` pixels wide on the page; a file that is no picture becomes a sentence."""
+    """A picture as a data URI, shown at most `widest` wide; a file that is no picture becomes a sentence."""
     try:
         with Image.open(path) as image:
             image = image.convert('RGB')
