@@ -115,7 +115,8 @@ def checkpoint_parser(argv, base, command):
         commands.add_argument('--part', choices=('test', 'train', 'val'), default='test',
                               help='which images: of the test classes, the training classes or those held out of them')
         commands.add_argument('--output', default='', metavar='FILE',
-                              help='.npz or .npy file to write; empty: RUN/embeddings.npz')
+                              help='.npz or .npy file to write; empty: RUN/embeddings.npz, with --part and '
+                                   '--data_name in its name where they are others')
         groups = (('datasets', datasets.add_args), ('engine: device', runs.add_device_args))
     else:
         commands.add_argument('--embeddings', default='', metavar='FILE.npz',

@@ -40,12 +40,6 @@ class Job:
         self.data = datasets.load(args)
         for note in self.data.notes:
             print('note: ' + note)
-        for part, split in (('test', self.data.test), ('validation', self.data.val)):
-            if split is not None and (part != 'test' or self.data.pairs is None):
-                try:
-                    protocols.check_labels(split.labels, args.recallk, split.query)
-                except UserError as error:    # now, not after the first epoch
-                    raise UserError('{} images: {}'.format(part, error)) from None
         mx.random.seed(args.seed)
         state = {} if source is None else checkpoint.read_state(source)
         if self.data.train is None and source is None:
@@ -74,6 +68,15 @@ class Job:
             self.net(mx.nd.zeros((2, size, size, 3), ctx=c, dtype='uint8'))
         self.net.hybridize(static_alloc=True)
         self.criterion.hybridize(static_alloc=True)
+
+    def check_splits(self):
+        """UserError for images that cannot be scored: now, not after the first epoch."""
+        for part, split in (('test', self.data.test), ('validation', self.data.val)):
+            if split is not None and (part != 'test' or self.data.pairs is None):
+                try:
+                    protocols.check_labels(split.labels, self.args.recallk, split.query)
+                except UserError as error:
+                    raise UserError('{} images: {}'.format(part, error)) from None
 
     def embed(self, split, progress=False, replaced=None):
         """float32 (N, D) embeddings of a split; see evaluation.embed.embed for `replaced`."""
@@ -120,6 +123,7 @@ def train(args):
     if args.prepare:
         preparation.ensure(args)
     job = Job(args)
+    job.check_splits()
     run = Run(args, resume=bool(source))
     run.write_json('environment.json', environment(mx))
     print('run folder: {}'.format(run.folder))
@@ -199,10 +203,9 @@ def evaluate(args):
         print('-> {}'.format(folder))
         return 0
     source = need_checkpoint(args)
-    here, there = (datasets.resolve(name) for name in (args.data_name, checkpoint.read_args(source)['data_name']))
-    folder = protocols.result_folder(args.save_dir or pathlib.Path(source).parent / (
-        'evaluation' if here == there else 'evaluation_' + here))
+    folder = protocols.result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
     job = Job(args, source)
+    job.check_splits()
     state = checkpoint.read_state(source)
     name = pathlib.Path(source).name
     by_test = 'best_on_test' if 'val' not in state['best'] else 'chosen_on_validation'
@@ -228,11 +231,18 @@ def embed(args):
     if split is None:
         raise UserError('--part={}: --data_name={} has no such images. Fix: {}'.format(
             args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
-    output = args.output or str(pathlib.Path(source).parent / 'embeddings.npz')
+    name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
+    output = args.output or str(inside_run(source, args, name)) + '.npz'
     files = save_embeddings(output, job.embed(split, progress=True), split.labels,
                             [split.path(i) for i in range(len(split))], split.query)
     print('{} embeddings -> {}'.format(len(split), files))
     return 0
+
+
+def inside_run(source, args, name):
+    """Where the run of a checkpoint keeps what is made of it: for each other data set apart."""
+    here, there = (datasets.resolve(data) for data in (args.data_name, checkpoint.read_args(source)['data_name']))
+    return pathlib.Path(source).parent / (name if here == there else '{}_{}'.format(name, here))
 
 
 def need_checkpoint(args):
