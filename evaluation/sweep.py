@@ -64,7 +64,7 @@ def _tiles(block, thresholds, first):
     sums = (np.zeros((height, width // 1024), dtype=np.uint64),
             np.zeros((-(-height // TILE), width // 8), dtype=np.uint64))[:len(thresholds)]
     counted = [bool((t[1] < np.inf).any()) for t in thresholds]    # no product is above an infinite threshold
-    where, what = [], []
+    hits, bits = [], []    # words in which a product is listed, by their number, and which of their eight
     for i, start in enumerate(range(0, height, TILE)):
         part = slice(start, start + TILE)
         tile = block[part]
@@ -79,11 +79,11 @@ def _tiles(block, thresholds, first):
         if counted[-1] and len(sums) == 2:
             np.add.reduce(high_words[:, 1], axis=0, out=sums[1][i])
         listed = np.not_equal(low_words, high_words if any(counted) else 0, out=differs[:n])
-        found = np.flatnonzero(listed)
-        where.append(found + start * differs[0].size)
-        what.append(low_words.reshape(-1)[found] ^ high_words.reshape(-1)[found])
-    i, byte = np.nonzero(np.concatenate(what).view(bool).reshape(-1, 8))
-    row, side, word = np.unravel_index(np.concatenate(where)[i], (height,) + differs.shape[1:])
+        hit = np.flatnonzero(listed)
+        hits.append(hit + start * differs[0].size)
+        bits.append(low_words.reshape(-1)[hit] ^ high_words.reshape(-1)[hit])
+    i, byte = np.nonzero(np.concatenate(bits).view(bool).reshape(-1, 8))
+    row, side, word = np.unravel_index(np.concatenate(hits)[i], (height,) + differs.shape[1:])
     column = 8 * word + byte
     value = block[row, column]
     place = (row + first[0]).astype(np.int32), (column + first[1]).astype(np.int32)
