@@ -11,14 +11,14 @@
 import errno
 import sys
 
-from engine.errors import UserError
-from engine.interpreter import enter_virtual_environment
+from core.errors import UserError
+from core.interpreter import enter_virtual_environment
 
 
 def main(argv=None):
     """Run one command; returns the exit status."""
     try:
-        from engine import cli
+        from commands import cli
         return cli.run(list(sys.argv[1:] if argv is None else argv))
     except UserError as error:
         print('error: {}'.format(error), file=sys.stderr)

@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 
+from core.errors import UserError, pick_name
+from core.flags import boolean, bounded
 from datasets import benchmarks, folder, glyphs, store
 from datasets.records import Data
 from datasets.transforms import TRANSFORMS
-from engine.errors import UserError, pick_name
-from engine.flags import boolean, bounded
 
 # name -> function(args) -> Data. Loaders find their files with records.data_dir(args, name).
 DATASETS = {

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.records import Data, Split
-from engine.errors import UserError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif', '.ppm', '.pgm')
 PARTS = ('train', 'test', 'val', 'query', 'gallery')

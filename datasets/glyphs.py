@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from core.errors import UserError
+from core.flags import bounded
 from datasets.records import Data, Split, data_dir
-from engine.errors import UserError
-from engine.flags import bounded
 
 SIDE = 48          # pixels
 FINE = 4           # samples of a pixel, each way

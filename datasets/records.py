@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from engine.errors import UserError
+from core.errors import UserError
 
 IMREAD_RGB = getattr(cv2, 'IMREAD_COLOR_RGB', None)    # since OpenCV 4.11; saves a pass over the picture
 

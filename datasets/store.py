@@ -26,12 +26,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.fetch import explain, writable
+from core.errors import UserError, pick_name
+from core.flags import bounded
+from datasets.loader import default_workers
+from datasets.preparation.download import explain, writable
 from datasets.records import cut, read_image
-from datasets.retrieval import default_workers
 from datasets.transforms import TRANSFORMS, resize_pil, scaled, short_side
-from engine.errors import UserError, pick_name
-from engine.flags import bounded
 
 VERSION = 1
 BLOCK = 512    # images between two points from which an interrupted build goes on

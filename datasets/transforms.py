@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from engine.errors import UserError, pick
+from core.errors import UserError, pick
 
 
 class Transform:

@@ -1,1 +1,1 @@
-"""Set-up of MXNet, the training loop, checkpoints, schedules and run folders."""
+"""The training loop and what belongs to it: schedules, optimizers, checkpoints, run folders, the forward loop."""

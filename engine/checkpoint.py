@@ -8,10 +8,10 @@ import shutil
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.runtime import mx, nd
+from core.contracts import Plan
+from core.errors import UserError
+from core.runtime import mx, nd
 from models import weights
-from samplers.base import Plan
 
 VERSION = 1
 

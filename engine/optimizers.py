@@ -1,7 +1,7 @@
 """Optimizers by name, with the constants of the frameworks that the originals were written in."""
 
-from engine.errors import UserError
-from engine.runtime import mx, nd
+from core.errors import UserError
+from core.runtime import mx, nd
 
 OPTIMIZERS = ('adam', 'sgd', 'nag', 'rmsprop', 'adagrad', 'adadelta', 'adamax', 'nadam')
 

@@ -10,8 +10,8 @@ import sys
 
 import tensorboardX
 
-from engine.errors import UserError
-from engine.flags import boolean, bounded, ints
+from core.errors import UserError
+from core.flags import boolean, bounded, ints
 from engine.schedule import SCHEDULES
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -8,13 +8,13 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from datasets.retrieval import Loader, sequential
+from core.contracts import Batch, Out
+from core.errors import UserError
+from core.runtime import autograd, gluon, mx, nd
+from datasets.loader import Loader, sequential
 from engine import checkpoint
-from engine.errors import UserError
 from engine.optimizers import settings
-from engine.runtime import autograd, gluon, mx, nd
 from engine.schedule import Average, EarlyStopping, Schedule
-from losses.base import Batch, Out
 
 BEST = ('test', 'val')
 

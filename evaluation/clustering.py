@@ -9,9 +9,9 @@ from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans, kmeans_plusplus
 from tqdm import tqdm
 
-from engine.errors import UserError, pick
-from engine.runtime import mx, nd
-from evaluation.scores import POOL
+from core.errors import UserError, pick
+from core.runtime import mx, nd
+from evaluation.neighbours.scores import POOL
 
 Setting = namedtuple('Setting', 'library n_init iterations random_state')
 Setting.__doc__ = """random_state: None takes the seed of the run."""

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn import metrics as sk
 
-from engine.errors import UserError
-from evaluation import knn
+from core.errors import UserError
+from evaluation.neighbours import search as knn
 
 
 def check_ks(ks, n_gallery):

@@ -5,12 +5,13 @@ import pathlib
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.flags import boolean, ints
+from core.errors import UserError
+from core.flags import boolean, ints
 from evaluation import clustering as kmeans
-from evaluation import knn, metrics
-from evaluation.embed import load_embeddings
-from evaluation.scores import METRICS
+from evaluation import metrics
+from evaluation.embeddings import load_embeddings
+from evaluation.neighbours import search as knn
+from evaluation.neighbours.scores import METRICS
 
 
 def add_args(group):
@@ -73,7 +74,7 @@ def retrieval(embeddings, labels, ks, query=None, metric='euclidean', clustering
     embeddings : float32 (N, D); labels : (N,)
     ks : K of Recall@K, each from 1 to the size of the gallery
     query : None: every item is searched in all others; bool (N,): True items are searched in the False ones
-    metric : 'euclidean', 'cosine' or 'dot'; ties and the removal of the query itself: see evaluation.knn
+    metric : 'euclidean', 'cosine' or 'dot'; ties and the removal of the query itself: see evaluation.neighbours.search
     clustering : None, or a setting of evaluation.clustering: adds NMI, F1 and AMI of k-means with k = classes
     extended : also Precision@K
     ctx : MXNet context of the products

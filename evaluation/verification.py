@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn import metrics as sk
 
-from engine.errors import UserError
-from evaluation.scores import Scores
+from core.errors import UserError
+from evaluation.neighbours.scores import Scores
 
 FARS = (1e-1, 1e-2, 1e-3)
 

@@ -1,7 +1,7 @@
 """Losses: one file each, one line each in the table LOSSES."""
 
-from engine.errors import pick
-from losses.base import Batch, Criterion, Out
+from core.errors import pick
+from losses.base import Criterion
 from losses.contrastive import Contrastive
 from losses.hdc import HDC
 from losses.heated_softmax import HeatedSoftmax
@@ -14,7 +14,7 @@ from losses.softmax_ranking import SoftmaxRanking
 from losses.sst import SST
 from losses.triplet import TripletBatchHard, TripletLocal, TripletSemiHard
 
-__all__ = ['Batch', 'Criterion', 'LOSSES', 'Out', 'add_args', 'get_loss']
+__all__ = ['Criterion', 'LOSSES', 'add_args', 'get_loss']
 
 LOSSES = {
     'contrastive': Contrastive,

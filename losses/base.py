@@ -1,14 +1,6 @@
 """The contract between a loss and the training loop, which knows nothing else of a paper."""
 
-from collections import namedtuple
-
-from engine.runtime import gluon
-
-Batch = namedtuple('Batch', 'image label index extra')
-Batch.__doc__ = """What the loader hands over: image uint8 (n, S, S, 3) RGB, label int (n,), index (n,), extra."""
-
-Out = namedtuple('Out', 'embedding feature')
-Out.__doc__ = """What the network returns: embedding (n, D); feature as the criterion asked (see Criterion.feature)."""
+from core.runtime import gluon
 
 
 class Criterion(gluon.HybridBlock):

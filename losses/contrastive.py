@@ -1,6 +1,6 @@
 """Contrastive loss over all pairs of the batch."""
 
-from engine.flags import bounded
+from core.flags import bounded
 from losses import functional
 from losses.base import Criterion
 from losses.sst import DEFAULTS, add_normalized

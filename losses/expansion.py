@@ -12,8 +12,8 @@ i and the points of j (`pair_distances`, `pair_similarities`).
 # losses, cost O(N^2), and every sample takes part in the gradient. With two samples a class both are the same.
 """
 
-from engine import flags
-from engine.errors import UserError
+from core import flags
+from core.errors import UserError
 from losses import functional
 
 

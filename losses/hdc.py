@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.flags import bounded, floats, ints
-from engine.runtime import autograd, nd
+from core.errors import UserError
+from core.flags import bounded, floats, ints
+from core.runtime import autograd, nd
 from losses import functional
 from losses.base import Criterion
 

@@ -1,10 +1,11 @@
 """Heated-Up Softmax: normalised softmax with a temperature that is raised at the end of training."""
 
-from engine.errors import UserError
-from engine.flags import boolean, bounded
-from engine.runtime import mx, nd
+from core.contracts import Out
+from core.errors import UserError
+from core.flags import boolean, bounded
+from core.runtime import mx, nd
 from losses import class_statistics, functional
-from losses.base import Criterion, Out
+from losses.base import Criterion
 
 
 class HeatedSoftmax(Criterion):

@@ -1,6 +1,6 @@
 """Hard-positive hard-negative (HPHN) triplet loss with Embedding Expansion."""
 
-from engine import flags
+from core import flags
 from losses import expansion, functional
 from losses.base import Criterion
 

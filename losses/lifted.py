@@ -1,6 +1,6 @@
 """Lifted structured loss, with Embedding Expansion."""
 
-from engine import flags
+from core import flags
 from losses import expansion, functional
 from losses.base import Criterion
 

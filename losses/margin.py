@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from engine.flags import bounded
-from engine.runtime import mx, nd
+from core.flags import bounded
+from core.runtime import mx, nd
 from losses import functional, mining
 from losses.base import Criterion
 

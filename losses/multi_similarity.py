@@ -1,6 +1,6 @@
 """Multi-similarity loss with pair mining, and Embedding Expansion."""
 
-from engine.flags import bounded
+from core.flags import bounded
 from losses import expansion, functional
 from losses.base import Criterion
 

@@ -1,7 +1,7 @@
 """Multi-class N-pair loss."""
 
-from engine.flags import bounded
-from engine.runtime import nd
+from core.flags import bounded
+from core.runtime import nd
 from losses import expansion, functional
 from losses.base import Criterion
 

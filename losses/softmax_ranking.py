@@ -1,8 +1,8 @@
 """Two heads: softmax classification regularised by a ranking loss on the embedding."""
 
-from engine.errors import UserError, pick_name
-from engine.flags import bounded
-from engine.runtime import autograd, gluon, mx, nd
+from core.errors import UserError, pick_name
+from core.flags import bounded
+from core.runtime import autograd, gluon, mx, nd
 from losses import functional, mining
 from losses.base import Criterion
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.flags import boolean
-from engine.runtime import nd
+from core.errors import UserError
+from core.flags import boolean
+from core.runtime import nd
 from losses import functional, mining
 from losses.base import Criterion
 

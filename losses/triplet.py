@@ -2,8 +2,8 @@
 
 import argparse
 
-from engine.flags import bounded
-from engine.runtime import autograd, nd
+from core.flags import bounded
+from core.runtime import autograd, nd
 from losses import expansion, functional, mining
 from losses.base import Criterion
 from losses.sst import DEFAULTS, add_normalized, flat_index

@@ -7,8 +7,8 @@ import functools
 import json
 from collections import namedtuple
 
-from engine.errors import UserError, pick
-from engine.runtime import gluon, mx
+from core.errors import UserError, pick
+from core.runtime import gluon, mx
 from models.convnet import convnet
 from models.lenet import lenet
 

@@ -1,6 +1,6 @@
 """A small network for pictures of 28 to 64 pixels that learns from scratch in seconds on a CPU."""
 
-from engine.runtime import gluon
+from core.runtime import gluon
 
 nn = gluon.nn
 

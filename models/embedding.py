@@ -5,10 +5,10 @@ import pathlib
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.flags import boolean, bounded, floats
-from engine.runtime import autograd, gluon, mx, nd
-from losses.base import Out
+from core.contracts import Out
+from core.errors import UserError
+from core.flags import boolean, bounded, floats
+from core.runtime import autograd, gluon, mx, nd
 from models import backbones, fusion, heads, weights
 
 FEATURES = (None, 'pooled', 'map')

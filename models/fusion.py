@@ -2,7 +2,7 @@
 
 import os
 
-from engine.runtime import gluon, mx
+from core.runtime import gluon, mx
 
 nn = gluon.nn
 

@@ -4,8 +4,8 @@ Every head takes the list of maps that its `taps` asked of the trunk (the last o
 embedding (n, D). New layers start from Xavier(magnitude=2), the gain of the originals.
 """
 
-from engine.errors import UserError, pick
-from engine.runtime import gluon, mx
+from core.errors import UserError, pick
+from core.runtime import gluon, mx
 
 nn = gluon.nn
 XAVIER = mx.init.Xavier(magnitude=2)

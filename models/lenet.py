@@ -1,6 +1,6 @@
 """LeNet as in Heated-Up Softmax Embedding's MNIST experiment (Zhang et al. 2018, https://arxiv.org/abs/1809.04157)."""
 
-from engine.runtime import gluon
+from core.runtime import gluon
 
 nn = gluon.nn
 

@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.runtime import mx, nd
+from core.errors import UserError
+from core.runtime import mx, nd
 from models.backbones import Preprocessing
 
 DESCRIBE = '__describe__'     # key under which EmbeddingNet.save keeps its description

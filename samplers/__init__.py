@@ -1,8 +1,8 @@
 """Samplers: which images form a batch. One file each, one line each in the table SAMPLERS."""
 
-from engine.errors import pick
-from engine.flags import bounded
-from samplers.base import Plan, Sampler
+from core.errors import pick
+from core.flags import bounded
+from samplers.base import Sampler
 from samplers.blocks import Blocks
 from samplers.local import Local
 from samplers.pairs import Pairs
@@ -41,4 +41,4 @@ def add_args(group):
                        default=128, help='images in a batch')
 
 
-__all__ = ['Plan', 'SAMPLERS', 'Sampler', 'add_args', 'build', 'get_sampler']
+__all__ = ['SAMPLERS', 'Sampler', 'add_args', 'build', 'get_sampler']

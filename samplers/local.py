@@ -7,8 +7,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from engine.errors import UserError
-from engine.flags import bounded
+from core.errors import UserError
+from core.flags import bounded
 from losses.mining import target_pairs
 from samplers.base import Sampler
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.flags import bounded
+from core.errors import UserError
+from core.flags import bounded
 from samplers.base import Sampler
 from samplers.pk import groups_of, members_of, rounds
 

@@ -10,22 +10,22 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path.insert(0, str(HERE.parent))
 
-from engine.errors import UserError, pick_name  # noqa: E402
-from engine.interpreter import enter_virtual_environment  # noqa: E402
+from core.errors import UserError, pick_name  # noqa: E402
+from core.interpreter import enter_virtual_environment  # noqa: E402
 
 # name -> (module, what it measures)
 BENCHMARKS = {
-    'losses': ('benchmark_losses', 'milliseconds a step of every loss, beside pytorch-metric-learning'),
-    'step': ('benchmark_step', 'the share of the loss in a training step'),
-    'heads': ('benchmark_heads', "what the ranking regulariser's second head adds to a training step"),
-    'neighbourhoods': ('benchmark_neighbourhoods', 'batches of local sampling, beside scikit-learn as the original '
+    'losses': ('losses', 'milliseconds a step of every loss, beside pytorch-metric-learning'),
+    'step': ('step', 'the share of the loss in a training step'),
+    'heads': ('heads', "what the ranking regulariser's second head adds to a training step"),
+    'neighbourhoods': ('neighbourhoods', 'batches of local sampling, beside scikit-learn as the original '
                                                    'called it'),
-    'loader': ('benchmark_loader', "images a second of the loader, beside Gluon's"),
-    'train': ('benchmark_train', 'images a second of training, beside PyTorch'),
-    'evaluation': ('benchmark_evaluation', 'seconds of Recall@K'),
-    'clustering': ('benchmark_evaluation', 'seconds of the k-means behind NMI'),
+    'loader': ('loader', "images a second of the loader, beside Gluon's"),
+    'train': ('train', 'images a second of training, beside PyTorch'),
+    'evaluation': ('evaluation', 'seconds of Recall@K'),
+    'clustering': ('evaluation', 'seconds of the k-means behind NMI'),
 }
 
 
@@ -42,7 +42,7 @@ def main(argv):
         print(usage())
         return 0
     name = pick_name('benchmark', argv[0], BENCHMARKS)
-    module = importlib.import_module(BENCHMARKS[name][0])
+    module = importlib.import_module('scripts.benchmarks.' + BENCHMARKS[name][0])
     parser = argparse.ArgumentParser(prog='benchmark.py ' + name, description=module.__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(benchmark=name)

@@ -92,7 +92,7 @@ fi
 summary=$(.venv/bin/python - <<'PY'
 import sys
 try:
-    from engine.runtime import installed_mxnet, mx
+    from core.runtime import installed_mxnet, mx
     count = mx.context.num_gpus()
 except ValueError as error:
     sys.exit(str(error))

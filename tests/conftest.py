@@ -8,8 +8,8 @@ import pytest
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A folder that a web server shows: folder, server, address. Downloads try again without a pause."""
-    from datasets import fetch
-    from tests.web_server import Server
+    from datasets.preparation import download as fetch
+    from tests.datasets.web_server import Server
     monkeypatch.setattr(fetch, 'PAUSE', 0)
     folder = tmp_path / 'published'
     folder.mkdir()

@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks import (
     aircraft,
     cars,
@@ -24,7 +25,6 @@ from datasets.benchmarks import (
 )
 from datasets.benchmarks.base import Missing, Part
 from datasets.records import Data, Split
-from engine.errors import UserError
 
 ALL = (cub200.BENCHMARK, cub200.BENCHMARK_2010, cars.CARS196, cars.STANFORD_CARS, sop.BENCHMARK, inshop.BENCHMARK,
        street2shop.BENCHMARK, lfw.BENCHMARK, mnist.BENCHMARK, mnist.BENCHMARK_T10K, aircraft.BENCHMARK,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.errors import UserError
+from core.errors import UserError
 
 Count = namedtuple('Count', 'name part what value confidence source')
 Count.__doc__ = """One number that the files must agree with.

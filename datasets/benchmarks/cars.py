@@ -9,8 +9,8 @@ import os
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, inner, load_mat, numbers
-from engine.errors import UserError
 
 KAGGLE = 'https://www.kaggle.com/api/v1/datasets/download/jutrera/stanford-car-dataset-by-classes-folder'
 

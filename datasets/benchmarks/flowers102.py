@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, load_mat
-from engine.errors import UserError
 
 # data name -> keys of setid.mat for (train, test)
 SPLITS = {'flowers102': (('trnid', 'valid'), ('tstid',)), 'flowers102_train': (('trnid',), ('tstid',)),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, numbers, table
-from engine.errors import UserError
 
 
 def read(root, name):

@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, image_files
-from engine.errors import UserError
 
 FOLDERS = ('lfw', 'lfw_funneled', 'lfw-funneled', 'lfw-deepfunneled', 'lfw_deepfunneled')
 

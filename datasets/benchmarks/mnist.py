@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find
-from engine.errors import UserError
 
 HELD_ASIDE = 5000    # the original sets the first 5,000 training digits aside as a validation part that nothing reads
 

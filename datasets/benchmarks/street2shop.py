@@ -10,8 +10,8 @@ import pathlib
 
 import numpy as np
 
+from core.errors import UserError
 from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, load_json
-from engine.errors import UserError
 
 CATEGORIES = ('bags', 'belts', 'dresses', 'eyewear', 'footwear', 'hats', 'leggings', 'outerwear', 'pants', 'skirts',
               'tops')

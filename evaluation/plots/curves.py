@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation.plots.maps import unit
 from evaluation.plots.style import COLORS, LINES, check, class_name, look, save_figure, styled
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation.plots.style import COLORS, GREY, check, class_name, look, rgb, save_figure, save_image, styled
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation.plots.style import HIT, MISS, class_name, fit_text, font, letterbox, save_image
 
 WHICH = ('best', 'worst', 'random')

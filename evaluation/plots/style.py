@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageFont
 
-from engine.errors import UserError
+from core.errors import UserError
 
 # Okabe and Ito, "Color Universal Design" (2008), without the yellow, which vanishes on white paper.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')

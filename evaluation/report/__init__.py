@@ -9,7 +9,7 @@ table anew from it.
 import os
 import pathlib
 
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation.report import published, tables
 from evaluation.report.page import page
 from evaluation.report.runs import RULES, frozen, group, read_all

@@ -9,7 +9,7 @@ import tempfile
 
 from PIL import Image
 
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation import plots
 from evaluation.report import published
 from evaluation.report.runs import RULES, metrics

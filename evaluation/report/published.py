@@ -12,7 +12,7 @@ import csv
 import pathlib
 import re
 
-from engine.errors import UserError
+from core.errors import UserError
 
 FILE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'published.csv'
 COLUMNS = ('paper', 'table', 'dataset', 'method', 'backbone', 'dim', 'image_size', 'metric', 'value', 'source',

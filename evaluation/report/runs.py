@@ -9,7 +9,7 @@ import statistics
 from collections import namedtuple
 
 import datasets
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation.protocols import RULES
 
 Run = namedtuple('Run', 'folder args result log')

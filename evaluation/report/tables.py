@@ -4,7 +4,7 @@ import csv
 import os
 import pathlib
 
-from engine.errors import UserError
+from core.errors import UserError
 from evaluation.report import published
 from evaluation.report.runs import RULES
 

@@ -75,7 +75,7 @@ class Case:
 
 def variable(array):
     """A float32 NDArray that collects a gradient."""
-    from engine.runtime import nd
+    from core.runtime import nd
     x = nd.array(array, dtype='float32')
     x.attach_grad()
     return x

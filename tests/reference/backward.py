@@ -1,7 +1,7 @@
 """Forward and backward of a criterion on recorded embeddings."""
 
-from engine.runtime import autograd, gluon, nd
-from losses import Batch, Out
+from core.contracts import Batch, Out
+from core.runtime import autograd, gluon, nd
 
 
 def variable(array):

@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from core.contracts import Batch, Out
+from core.runtime import autograd, gluon, nd
 from datasets.records import Split
 from datasets.transforms import get_transform
 from engine.optimizers import settings
-from engine.runtime import autograd, gluon, nd
 from engine.schedule import multifactor_epoch
 from evaluation import metrics
-from losses import Batch, Out, mining
+from losses import mining
 from losses.margin import Margin
 from losses.npair import NPair
 from tests.reference.backward import prepare, through_batch, through_equation, variable

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from engine.runtime import autograd, nd
+from core.contracts import Batch, Out
+from core.runtime import autograd, nd
 from engine.schedule import multifactor_iteration
-from evaluation import knn, metrics
-from losses import Batch, Out, expansion, functional
+from evaluation import metrics
+from evaluation.neighbours import search as knn
+from losses import expansion, functional
 from losses.hphn_triplet import HPHNTriplet
 from samplers import pk_ee
 from tests.reference import Difference, variable

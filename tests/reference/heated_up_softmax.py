@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from engine.runtime import autograd, nd
+from core.contracts import Out
+from core.runtime import autograd, nd
 from evaluation import metrics
 from losses import class_statistics
-from losses.base import Out
 from losses.heated_softmax import HeatedSoftmax, unit
 from models.heads import Bottleneck, pool
 from tests.reference.backward import prepare, through_batch, variable

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from core.runtime import autograd, nd
 from engine import schedule
-from engine.runtime import autograd, nd
 from evaluation import metrics
 from losses import softmax_ranking
 from models.heads import Flat

@@ -1,0 +1,1 @@
+"""The command line: the only folder that knows parsed flags. It imports everything and is imported by main.py alone."""

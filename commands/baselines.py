@@ -1,0 +1,39 @@
+"""What retrieval achieves before any training: the figures that a trained network must beat."""
+
+import numpy as np
+
+from core.runtime import nd
+from datasets.loader import Loader, sequential
+from evaluation import protocols
+
+
+def pixels(job, split, side=16):
+    """float32 (N, side * side * 3): the pictures themselves, reduced by averaging to about `side` pixels."""
+    rows = []
+    for batch in Loader(split, job.test_transform, job.args.num_workers)(sequential(len(split), 256)):
+        image = batch.image.astype(np.float32) / 255.0
+        step = max(1, image.shape[1] // side)
+        edge = image.shape[1] // step * step
+        image = image[:, :edge, :edge].reshape(len(image), edge // step, step, edge // step, step, 3).mean(axis=(2, 4))
+        rows.append(image.reshape(len(image), -1))
+    return np.concatenate(rows)
+
+
+def pooled(job, split):
+    """float32 (N, F): the globally averaged last map of the trunk, that is the frozen network without our head."""
+    rows = []
+    for batch in Loader(split, job.test_transform, job.args.num_workers)(
+            sequential(len(split), job.args.test_batch_size)):
+        rows.append(job.net.pooled(nd.array(batch.image, ctx=job.ctx[0], dtype='uint8')).asnumpy())
+    features = np.concatenate(rows)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def score(job, split):
+    """{name: {K: Recall@K}} of raw pixels, of the untrained embedding and of the trunk's pooled features."""
+    sets = {'raw pixels': pixels(job, split), 'untrained network': job.embed(split),
+            'frozen trunk, pooled features': pooled(job, split)}
+    if not job.args.pretrained:
+        del sets['frozen trunk, pooled features']
+    return {name: protocols.retrieval(rows, split.labels, job.args.recallk, query=split.query)['recall']
+            for name, rows in sets.items()}

@@ -1,0 +1,1 @@
+"""The ground floor: errors, flag types, the import of MXNet, devices, contracts, files. It imports nothing of ours."""

@@ -1,0 +1,31 @@
+"""Which device a run uses."""
+
+from core.errors import UserError
+from core.runtime import mx
+
+
+def contexts(gpu_idx, say=print):
+    """--gpu_idx -> list of MXNet contexts.
+
+    gpu_idx : '' picks GPU 0 when there is one and otherwise the CPU, and says so; 'cpu' or '-1' asks for the CPU;
+        '0' or '0,1' asks for these GPUs and is an error when one of them is not there.
+    """
+    text = str(gpu_idx if gpu_idx is not None else '').strip().lower()
+    count = mx.context.num_gpus()
+    if text in ('cpu', '-1'):
+        return [mx.cpu()]
+    if not text:
+        say('device: GPU 0 (--gpu_idx is empty, a GPU was found)' if count
+            else 'device: CPU (--gpu_idx is empty, no GPU was found)')
+        return [mx.gpu(0)] if count else [mx.cpu()]
+    try:
+        wanted = [int(part) for part in text.split(',')]
+    except ValueError:
+        raise UserError('--gpu_idx={} is not a list of GPU numbers. Legal values: empty (choose), cpu, 0, 0,1, ...'
+                        .format(gpu_idx)) from None
+    missing = [index for index in wanted if not 0 <= index < count]
+    if missing:
+        raise UserError('--gpu_idx={}: this machine has {} usable GPU{} for the installed MXNet. Fix: --gpu_idx= '
+                        '(chooses by itself), --gpu_idx=cpu, or bash scripts/setup.sh --gpu'
+                        .format(gpu_idx, count, '' if count == 1 else 's'))
+    return [mx.gpu(index) for index in wanted]

@@ -1,0 +1,116 @@
+"""The one place that imports MXNet.
+
+Every module takes MXNet from here (`from core.runtime import mx, nd, gluon`), so that what has to happen before the
+import has happened: the thread count, NumPy's removed aliases, the CUDA libraries of the GPU build.
+"""
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import math
+import os
+import pathlib
+import sys
+
+from core.errors import UserError
+
+
+def usable_processors(cgroup='/sys/fs/cgroup', affinity=None):
+    """Processors that this process may use: CPU affinity, bounded by the cgroup's CPU quota (v2 or v1)."""
+    count = len(affinity if affinity is not None else os.sched_getaffinity(0))
+    root = pathlib.Path(cgroup)
+    try:
+        quota, period = (root / 'cpu.max').read_text().split()[:2]
+    except (OSError, ValueError):
+        try:
+            quota = (root / 'cpu/cpu.cfs_quota_us').read_text().strip()
+            period = (root / 'cpu/cpu.cfs_period_us').read_text().strip()
+        except OSError:
+            return count
+    if quota in ('max', '-1'):
+        return count
+    return max(1, min(count, math.ceil(int(quota) / int(period))))
+
+
+def set_threads(environ=os.environ):
+    """MXNet starts half as many threads as there are processors unless it is told; a value set by the user wins."""
+    environ.setdefault('OMP_NUM_THREADS', str(usable_processors()))
+
+
+def restore_numpy_aliases(numpy):
+    """MXNet 1.9.1 was written against NumPy < 1.24 and still names np.bool, np.int, np.float and np.object."""
+    major = int(numpy.__version__.split('.')[0])
+    if major >= 2:
+        raise UserError('NumPy {} is installed, but MXNet 1.9.1 needs NumPy 1.x. Fix: pip install "numpy<2", '
+                        'or run bash scripts/setup.sh'.format(numpy.__version__))
+    for name, value in (('bool', bool), ('int', int), ('float', float), ('object', object)):
+        if name not in numpy.__dict__:
+            setattr(numpy, name, value)
+
+
+# In this order, because each needs symbols of the ones before it.
+CUDA_WHEELS = ('cuda_runtime', 'cuda_nvrtc', 'cublas', 'cufft', 'curand', 'cusparse', 'cusolver', 'nvtx', 'nccl',
+               'cudnn')
+
+
+def preload_cuda_wheels():
+    """Open the CUDA 11 libraries that pip installed, so that libmxnet.so finds them without a CUDA toolkit."""
+    spec = importlib.util.find_spec('nvidia')
+    if spec is None:
+        return []
+    opened = []
+    for root in spec.submodule_search_locations:
+        for wheel in CUDA_WHEELS:
+            for library in sorted(pathlib.Path(root, wheel, 'lib').glob('*.so*')):
+                try:
+                    ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+                    opened.append(library.name)
+                except OSError:  # cuDNN's training parts need its inference parts first: a second round opens them
+                    continue
+    return opened
+
+
+def installed_mxnet():
+    """Name of the installed MXNet distribution ('mxnet', 'mxnet-cu112', ...) or None."""
+    names = {d.metadata['Name'].lower() for d in importlib.metadata.distributions() if d.metadata['Name']}
+    found = sorted(name for name in names if name == 'mxnet' or name.startswith('mxnet-cu'))
+    return found[-1] if found else None
+
+
+def explain_import_error(error, distribution):
+    """The plain words for a failed `import mxnet`."""
+    text = str(error)
+    if distribution is None:
+        return 'MXNet is not installed in {}. Fix: bash scripts/setup.sh'.format(sys.prefix)
+    if 'libcuda.so' in text:
+        return ('{} is installed, but there is no NVIDIA driver on this machine (libcuda.so.1 is missing). '
+                'Fix: install the driver, or bash scripts/setup.sh --cpu'.format(distribution))
+    if '.so' in text and 'cannot open shared object' in text:
+        library = text.split(':')[0]
+        return ('{} needs the library {}, which this machine does not have. Fix: bash scripts/setup.sh for CUDA '
+                'libraries, or your package manager (Debian: apt-get install libgomp1 libquadmath0) '
+                'for the others'.format(distribution, library))
+    return 'import mxnet failed: {}'.format(text)
+
+
+def load():
+    """Prepare the process and import MXNet once."""
+    set_threads()
+    try:
+        import numpy
+    except ImportError as error:
+        raise UserError('NumPy is not installed. Fix: bash scripts/setup.sh') from error
+    restore_numpy_aliases(numpy)
+    distribution = installed_mxnet()
+    if distribution and distribution.startswith('mxnet-cu'):
+        preload_cuda_wheels()
+        preload_cuda_wheels()
+    try:
+        import mxnet
+    except (ImportError, OSError) as error:
+        raise UserError(explain_import_error(error, distribution)) from error
+    return mxnet
+
+
+mx = load()
+nd, gluon, autograd = mx.nd, mx.gluon, mx.autograd

@@ -1,0 +1,1 @@
+"""From a benchmark's address to verified files: download, unpack, check."""

@@ -1,0 +1,138 @@
+"""Unpacking that trusts no archive: only plain files and folders, only below the target, only so many bytes.
+
+tarfile's own data filter allows links and needs a recent Python; here the few lines that copy a member do all checks.
+"""
+
+import os
+import pathlib
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+
+from core.errors import UserError
+from datasets.preparation.download import bar, explain
+
+MAX_MEMBERS = 2_000_000
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, ValueError, NotImplementedError)
+
+
+class BadArchive(UserError):
+    """An archive that is damaged, cut off or unsafe."""
+
+
+def safe_path(name, source):
+    """Relative POSIX path of a member; BadArchive if it would leave the target folder."""
+    path = pathlib.PurePosixPath(name)
+    if '\0' in name or '\\' in name or path.is_absolute() or '..' in path.parts or ':' in (path.parts or ('',))[0]:
+        raise BadArchive('{} is unsafe: its member {!r} would be written outside the folder. Nothing of it is '
+                         'used'.format(source, name))
+    return path
+
+
+class Writer:
+    """Copies members below `folder` and stops at `max_bytes`."""
+
+    def __init__(self, source, folder, max_bytes):
+        self.source, self.folder, self.left, self.members = source, pathlib.Path(folder), max_bytes, 0
+        self.max_bytes = max_bytes
+
+    def make(self, name):
+        self.count()
+        (self.folder / safe_path(name, self.source)).mkdir(parents=True, exist_ok=True)
+
+    def copy(self, name, stream):
+        self.count()
+        path = self.folder / safe_path(name, self.source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, 'wb') as file:
+            while True:
+                chunk = stream.read(1 << 20)
+                if not chunk:
+                    break
+                self.left -= len(chunk)
+                if self.left < 0:
+                    raise BadArchive('{} unpacks to more than {:,} bytes, which this data set cannot need. Nothing of '
+                                     'it is used'.format(self.source, self.max_bytes))
+                file.write(chunk)
+
+    def count(self):
+        self.members += 1
+        if self.members > MAX_MEMBERS:
+            raise BadArchive('{} has more than {:,} members'.format(self.source, MAX_MEMBERS))
+
+
+def unpack_tar(source, writer):
+    with open(source, 'rb') as raw, bar(os.path.getsize(source), 'unpacking ' + os.path.basename(source)) as shown:
+        with tarfile.open(fileobj=raw, mode='r:*') as archive:
+            for member in archive:
+                shown.update(raw.tell() - shown.n)
+                if member.isdir():
+                    writer.make(member.name)
+                elif member.isreg():
+                    writer.copy(member.name, archive.extractfile(member))
+                else:
+                    raise BadArchive('{} is unsafe: its member {!r} is a link or a device. Nothing of it is '
+                                     'used'.format(source, member.name))
+
+
+def unpack_zip(source, writer):
+    with zipfile.ZipFile(source) as archive:
+        members = archive.infolist()
+        with bar(sum(member.file_size for member in members), 'unpacking ' + os.path.basename(source)) as shown:
+            for member in members:
+                kind = stat.S_IFMT(member.external_attr >> 16)
+                if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise BadArchive('{} is unsafe: its member {!r} is a link or a device. Nothing of it is '
+                                     'used'.format(source, member.filename))
+                if member.flag_bits & 1:
+                    raise BadArchive('{} is protected by a password (as img_highres.zip of DeepFashion is). Fix: '
+                                     'unpack it by hand, or take the archive that is asked for'.format(source))
+                if member.is_dir():
+                    writer.make(member.filename)
+                else:
+                    with archive.open(member) as stream:
+                        writer.copy(member.filename, stream)
+                shown.update(member.file_size)
+
+
+def unpack(source, folder, scratch, max_bytes):
+    """Unpack the zip or tar file `source` into `folder`, by way of the empty folder `scratch` on the same disk.
+
+    Nothing reaches `folder` before the last member has been read. Raises BadArchive (damaged, cut off, unsafe) and
+    UserError (no space, no permission); `scratch` is gone in either case.
+    """
+    source = os.fspath(source)
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.makedirs(scratch)
+        writer = Writer(source, scratch, max_bytes)
+        if zipfile.is_zipfile(source):
+            unpack_zip(source, writer)
+        else:
+            unpack_tar(source, writer)
+        if not writer.members:
+            raise BadArchive('{} is empty'.format(source))
+        merge(pathlib.Path(scratch), pathlib.Path(folder))
+    except DAMAGE as error:
+        if isinstance(error, UserError):
+            raise
+        raise BadArchive('{} is damaged or cut off, or is no zip or tar file: {}'.format(source, error)) from error
+    except OSError as error:
+        if error.errno is None:     # gzip and bz2 raise OSError without a number on damaged data
+            raise BadArchive('{} is damaged or cut off: {}'.format(source, error)) from error
+        raise explain(error, folder) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def merge(source, target):
+    """Move everything below `source` to `target`, replacing files that are there."""
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in sorted(source.iterdir()):
+        goal = target / entry.name
+        if entry.is_dir() and goal.is_dir():
+            merge(entry, goal)
+        else:
+            os.replace(entry, goal)

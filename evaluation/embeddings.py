@@ -1,0 +1,132 @@
+"""Embeddings of a data set, from a network or from a file."""
+
+import contextlib
+import csv
+import pathlib
+import zipfile
+from collections import namedtuple
+
+import numpy as np
+from tqdm import tqdm
+
+from core.errors import UserError
+
+Embeddings = namedtuple('Embeddings', 'embeddings labels query paths')
+Embeddings.__doc__ = """embeddings float32 (N, D); labels (N,); query None or bool (N,); paths None or N str."""
+
+
+def embed(net, split, transform, batch_size, ctx, num_workers, progress=False, on_bad_image='error', replaced=None):
+    """float32 (N, D) embeddings of a datasets.records.Split, in its order.
+
+    net : callable, uint8 NDArray (n, S, S, 3) on ctx -> Out(embedding (n, D), feature)
+    transform : the test transform of datasets.transforms; num_workers : threads that read images
+    on_bad_image : 'error', or 'skip': another image of the class stands in, and `replaced` (a dict) gets
+        {row: row that stood in}; these rows must not be scored
+    """
+    from core.runtime import nd
+    from datasets.loader import Loader, sequential
+    if not len(split):
+        raise UserError('there is no image to embed')
+    loader = Loader(split, transform, num_workers, on_bad_image)
+    out, waiting = None, None
+
+    def collect():
+        nonlocal out
+        index, embedding = waiting
+        embedding = embedding.asnumpy()
+        if out is None:
+            out = np.empty((len(split), embedding.shape[1]), dtype=np.float32)
+        out[index] = embedding
+    with tqdm(total=len(split), desc='embed', unit='image', disable=None if progress else True) as bar:
+        for plan, batch in zip(plans := sequential(len(split), batch_size), loader(plans)):
+            embedding = net(nd.array(batch.image, ctx=ctx, dtype='uint8')).embedding
+            if waiting:    # fetched one batch later, so that the device never waits for the host
+                collect()
+            waiting = plan.index, embedding
+            bar.update(len(plan.index))
+        collect()
+    if replaced is not None:
+        replaced.update(loader.replaced)
+    return out
+
+
+def _table(file):
+    return pathlib.Path(file).with_suffix('.csv')
+
+
+def save_embeddings(file, embeddings, labels, paths=None, query=None):
+    """Write FILE.npz (arrays embeddings, labels, paths, query) or FILE.npy, and FILE.csv (path, label, query).
+
+    Returns the names of the files written, as one text.
+    """
+    file = pathlib.Path(file)
+    if file.suffix not in ('.npz', '.npy'):
+        raise UserError('{}: embeddings are written as .npz or .npy'.format(file))
+    embeddings, labels = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
+    paths = [''] * len(labels) if paths is None else [str(path) for path in paths]
+    if not len(embeddings) == len(labels) == len(paths):
+        raise UserError('{} embeddings, {} labels, {} paths: the numbers must be equal'.format(
+            len(embeddings), len(labels), len(paths)))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == '.npy':
+        np.save(file, embeddings)
+    else:
+        arrays = {'embeddings': embeddings, 'labels': labels, 'paths': np.array(paths, dtype=str)}
+        if query is not None:
+            arrays['query'] = np.asarray(query, dtype=bool)
+        np.savez(file, **arrays)
+    with open(_table(file), 'w', newline='', encoding='utf-8') as stream:
+        writer = csv.writer(stream)
+        writer.writerow(['path', 'label'] + (['query'] if query is not None else []))
+        columns = [paths, labels.tolist()] + ([np.asarray(query, dtype=int).tolist()] if query is not None else [])
+        writer.writerows(zip(*columns))
+    return '{}, {}'.format(file, _table(file))
+
+
+def load_embeddings(file):
+    """Embeddings of an .npz file with the arrays `embeddings` (N, D), `labels` (N,) and, if there are, `query` (N,)
+    and `paths` (N,); or of an .npy file beside a .csv of the same name with a column `label`."""
+    file = pathlib.Path(file)
+    if not file.is_file():
+        raise UserError('--embeddings={}: there is no such file'.format(file))
+    try:
+        arrays = np.load(file, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            arrays = {'embeddings': arrays, **_read_table(_table(file))}
+        arrays = {name: arrays[name] for name in Embeddings._fields if name in arrays}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError('--embeddings={}: not a NumPy .npz or .npy file of plain arrays ({})'.format(
+            file, error)) from error
+    for name in ('embeddings', 'labels'):
+        if name not in arrays:
+            raise UserError('--embeddings={}: the array `{}` is missing. It needs embeddings (N, D) and labels (N)'
+                            .format(file, name))
+    x, labels = arrays['embeddings'], arrays['labels']
+    if x.ndim != 2 or x.dtype.kind not in 'fiu':
+        raise UserError('--embeddings={}: `embeddings` is {} {}, expected numbers (N, D)'.format(
+            file, x.dtype, x.shape))
+    for name in ('labels', 'query', 'paths'):
+        if name in arrays and arrays[name].shape != (len(x),):
+            raise UserError('--embeddings={}: `{}` has shape {}, expected ({},) as there are {} embeddings'.format(
+                file, name, arrays[name].shape, len(x), len(x)))
+    query = arrays.get('query')
+    return Embeddings(x.astype(np.float32), labels, None if query is None else query.astype(bool), arrays.get('paths'))
+
+
+def _read_table(file):
+    if not file.is_file():
+        raise UserError('--embeddings: the labels are expected in {}, which is missing'.format(file))
+    with open(file, newline='', encoding='utf-8') as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows or rows[0].get('label') is None:
+        raise UserError('{}: expected a header with the column `label`, and rows'.format(file))
+    labels = [row['label'] for row in rows]
+    with contextlib.suppress(ValueError):    # names of classes serve as well
+        labels = [int(label) for label in labels]
+    columns = {'labels': np.array(labels),
+               'paths': np.array([row.get('path') or '' for row in rows])}
+    if rows[0].get('query') is not None:
+        columns['query'] = np.array([row['query'].lower() in ('1', 'true') for row in rows])
+    return columns

@@ -1,0 +1,1 @@
+"""Exact nearest neighbours: ranks, Recall@K and lists, blockwise in bounded memory."""

@@ -1,0 +1,147 @@
+"""The command line: strict, layered, and equal to the originals' spellings."""
+
+import ast
+import json
+import pathlib
+
+import pytest
+
+import datasets
+import losses
+import main
+import samplers
+from commands import cli
+from core.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+ORIGINAL_EE = '''
+--gpu_idx= --lr_decay_factor=0.5 --epochs=4000 --save_dir=runs/x --base_lr_mult=1.0 --beta=1.2 --sigma=0.5 --alpha=10
+--eval_epoch_term=5 --lr=1e-4 --image_size=227 --start_epoch=0 --data_dir=./data/CARS_196 --summary_step=10 --wd=5e-4
+--embed_dim=512 --seed=0 --batch_size=128 --lr_decay_epochs=400,800,1200,1600 --n_inner_pts=2 --ee_l2norm=True
+--margin=1e-5 --num_workers=10 --num_instances=32 --recallk=1,2,4,8 --kvstore=device --optim=adam --momentum=0.9
+--data_name=CARS196 --backbone=googlenet --loss=hphn-triplet --soft_margin=t'''.split()
+
+
+def dry_run(capsys, *argv):
+    assert main.main(list(argv) + ['--dry_run']) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_flag_of_the_original_embedding_expansion_parses(capsys):
+    flags = dry_run(capsys, *ORIGINAL_EE)
+    assert len(ORIGINAL_EE) == 32
+    assert (flags['loss'], datasets.resolve(flags['data_name'])) == ('hphn_triplet', 'cars196')
+    assert flags['soft_margin'] is True
+    assert flags['lr_decay_epochs'] == [400, 800, 1200, 1600] and flags['recallk'] == [1, 2, 4, 8]
+
+
+def test_effective_defaults_of_the_original_hold_on_its_data(capsys):
+    flags = dry_run(capsys, '--data_name=cars196')
+    expected = dict(optim='adam', lr=1e-4, wd=5e-4, batch_size=128, num_instances=32, image_size=227, embed_dim=512,
+                    backbone='googlenet', epochs=5000, eval_epoch_term=50, margin=1e-5, n_inner_pts=2, ee_l2norm=True,
+                    soft_margin=False, lr_decay_epochs=[10, 20, 40, 80], base_lr_mult=1.0, kvstore='device', seed=0)
+    assert {key: flags[key] for key in expected} == expected
+
+
+def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
+    flags = dry_run(capsys, '--loss=hphn_triplet', '--n-inner-pts', '2')
+    assert (flags['data_name'], flags['image_size'], flags['n_inner_pts']) == ('glyphs', 48, 2)
+    assert dry_run(capsys, '--image_size=64', '--image-size=56')['image_size'] == 56
+
+
+@pytest.mark.parametrize('argv, words', [
+    (['--n_iner_pts=2'], ['--n_iner_pts=2 is not a flag here', 'Did you mean --n_inner_pts', 'Legal flags: --']),
+    (['--lr_beta=1'], ['--lr_beta=1 is not a flag here', 'It belongs to --loss=margin']),
+    (['--loss=nothing'], ['--loss=nothing is unknown', 'Legal values', 'hphn_triplet']),
+    (['--data_name=kub200'], ['--data_name=kub200 is unknown', 'cub200']),
+    (['--lr=abc'], ['--lr', 'abc']),
+    (['--epochs=0'], ['--epochs', 'at least 1']),
+    (['--ee_l2norm=maybe'], ['--ee_l2norm', "'maybe' is not a boolean: use true or false"]),
+    (['trian'], ['trian is not a command', 'train']),
+    (['--loss=npair', '--sampler=random'], ['--sampler=random does not fit --loss=npair', 'Legal samplers']),
+    (['--resume=/nowhere'], ['/nowhere holds no checkpoint']),
+    (['evaluate'], ['--checkpoint is empty']),
+    (['--gpu_idx=99', '--glyphs_classes=4', '--data_dir=/dev/null/x'], ['--gpu_idx=99', 'usable GPU']),
+])
+def test_bad_input_is_one_clear_sentence(argv, words, capsys):
+    assert main.main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: ') and 'Traceback' not in error
+    for word in words:
+        assert word in error
+
+
+@pytest.mark.parametrize('loss', sorted(losses.LOSSES))
+def test_every_loss_has_a_complete_command_line(loss, capsys):
+    flags = dry_run(capsys, '--loss=' + loss)
+    assert flags['loss'] == loss and flags['sampler'] in losses.LOSSES[loss].samplers
+    paper = dry_run(capsys, '--loss=' + loss, '--data_name=cub200')
+    unknown = set(losses.LOSSES[loss].defaults) - set(paper)
+    assert not unknown, 'defaults of {} name no flag: {}'.format(loss, unknown)
+
+
+@pytest.mark.parametrize('loss', sorted(losses.LOSSES))
+def test_the_samplers_that_a_loss_names_exist(loss):
+    named = losses.LOSSES[loss].samplers
+    assert set(named) <= set(samplers.SAMPLERS) and losses.LOSSES[loss].sampler in named
+
+
+@pytest.mark.parametrize('loss', sorted(losses.LOSSES))
+def test_every_allowed_sampler_builds_the_loss(loss):
+    for sampler in losses.LOSSES[loss].samplers:
+        _, args = cli.parse(['--loss=' + loss, '--sampler=' + sampler])
+        assert losses.LOSSES[loss].from_args(args, 10) is not None
+
+
+def test_help_is_grouped_by_folder(capsys):
+    with pytest.raises(SystemExit):
+        main.main(['--loss=margin', '--help'])
+    text = capsys.readouterr().out
+    for title in ('losses:', 'samplers:', 'datasets:', 'models:', 'engine:', 'evaluation:', '--lr_beta'):
+        assert title in text
+
+
+def attributes_read():
+    """Every name that occurs as an attribute or as a string constant in the program (not in an add_args)."""
+    names = set()
+    for folder in ('commands', 'core', 'losses', 'samplers', 'datasets', 'models', 'engine', 'evaluation', 'scripts'):
+        for path in sorted((ROOT / folder).rglob('*.py')):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute):
+                    names.add(node.attr)
+                elif isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'getattr':
+                    names.update(a.value for a in node.args if isinstance(a, ast.Constant))
+                elif isinstance(node, ast.Tuple):
+                    names.update(a.value for a in node.elts if isinstance(a, ast.Constant))
+    return names
+
+
+def test_no_flag_is_dead():
+    read = attributes_read()
+    dead = set()
+    for loss in losses.LOSSES:
+        for sampler in losses.LOSSES[loss].samplers:
+            parsers = [cli.training_parser(['--loss=' + loss, '--sampler=' + sampler], {})]
+            parsers += [cli.checkpoint_parser([], {'loss': loss}, command) for command in ('evaluate', 'embed')]
+            for parser in parsers:
+                dead |= {action.dest for action in parser._actions} - read - {'help'}
+    assert not dead
+
+
+def test_what_a_checkpoint_fixes_is_no_flag_of_evaluate_and_embed():
+    for command, flags in (('evaluate', ['--lr=1', '--loss=npair', '--backbone=resnet50_v1', '--output=x']),
+                           ('embed', ['--recallk=1', '--save_dir=x', '--epochs=3'])):
+        for flag in flags:
+            with pytest.raises(UserError, match='is not a flag here'):
+                cli.parse([command, flag])
+    base = {'loss': 'npair', 'lr': 0.5, 'backbone': 'resnet50_v1', 'recallk': [7]}
+    args = cli.checkpoint_parser([], base, 'evaluate').parse_args(['--metric=cosine'])
+    assert (args.loss, args.lr, args.backbone) == ('npair', 0.5, 'resnet50_v1')
+    assert (args.recallk, args.metric) == ([7], 'cosine')
+    assert args.figures and not cli.parse(['evaluate', '--embeddings=x.npz'])[1].figures
+
+
+def test_flag_errors_are_user_errors_and_not_exits():
+    with pytest.raises(UserError):
+        cli.parse(['--recallk=a'])

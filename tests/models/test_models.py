@@ -1,0 +1,408 @@
+import argparse
+import json
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+import models
+from core.errors import UserError
+from core.runtime import autograd, gluon, mx, nd
+from models import backbones, heads, weights
+from models.embedding import EmbeddingNet
+from tests.shared import SHARED, needs_shared
+
+
+def parse(*argv):
+    parser = argparse.ArgumentParser()
+    models.add_args(parser)
+    parser.add_argument('--image_size', type=int)
+    return parser.parse_args(argv)
+
+
+def wish(head='l2', feature=None, dims=None):
+    return types.SimpleNamespace(head=head, feature=feature, dims=dims)
+
+
+def build(*argv, **criterion):
+    return models.build(parse('--embed_dim=8', *argv), wish(**criterion))
+
+
+def pictures(n, size, seed=0):
+    return nd.array(np.random.RandomState(seed).randint(0, 256, (n, size, size, 3)), dtype='uint8')
+
+
+@pytest.mark.parametrize('name, size, channels', [
+    ('convnet', 32, 256), ('lenet', 28, 500), ('mobilenet0.25', 64, 256), ('resnet18_v1', 64, 512),
+    ('googlenet', 64, 1024), ('inception-bn', 64, 1024), ('resnet18_v1b', 64, 512), ('resnet10', 64, 512)])
+def test_trunks_of_every_zoo_give_embedding_and_pooled_feature_for_two_batch_sizes(name, size, channels):
+    net = build('--backbone=' + name, '--image_size={}'.format(size), feature='pooled')
+    for n in (4, 3):
+        with autograd.train_mode():             # untrained statistics would let the numbers of a deep trunk vanish
+            out = net(pictures(n, size))
+        assert out.embedding.shape == (n, 8) and out.feature.shape == (n, channels)
+        np.testing.assert_allclose((out.embedding ** 2).sum(axis=1).asnumpy(), 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize('name, classifier', [
+    ('googlenet', 'output'), ('resnet18_v1b', 'fc'), ('mobilenet0.25', 'output'), ('resnest14', 'fc')])
+def test_a_cut_network_ends_where_its_own_classifier_begins(name, classifier):
+    backbone = backbones.get_backbone(name)
+    backbone.zoo.initialize(mx.init.Xavier())
+    x = nd.random.uniform(shape=(1, 3, 224, 224))
+    expected = backbone.zoo(x).asnumpy()
+    feature = backbone.trunk(x)[-1]
+    ours = getattr(backbone.zoo, classifier)(feature.mean(axis=(2, 3))).asnumpy()
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_network_cut_in_its_graph_keeps_the_names_of_its_weight_file(tmp_path):
+    zoo = backbones.get_backbone('resnest14').zoo
+    zoo.initialize(mx.init.Xavier())
+    zoo(nd.zeros((1, 3, 64, 64)))
+    zoo.save_parameters(str(tmp_path / 'zoo.params'))
+    net = build('--backbone=resnest14', '--image_size=64', '--pretrained={}'.format(tmp_path / 'zoo.params'))
+    weight = net._collect_params_with_prefix()['trunk.0.conv1.0.weight'].data().asnumpy()
+    assert (weight == zoo._collect_params_with_prefix()['conv1.0.weight'].data().asnumpy()).all()
+    net.save(tmp_path / 'net.params')
+    x = pictures(2, 64)
+    assert (models.load(tmp_path / 'net.params')(x).embedding.asnumpy() == net(x).embedding.asnumpy()).all()
+
+
+def test_map_ends_before_pooling_and_the_pooled_feature_is_its_mean():
+    net = build('--backbone=mobilenet0.25', '--image_size=96', feature='map', head='linear')
+    pooled = build('--backbone=mobilenet0.25', '--image_size=96', feature='pooled', head='linear')
+    for ours, theirs in zip(pooled.collect_params().values(), net.collect_params().values()):
+        ours.set_data(theirs.data())
+    x = pictures(2, 96)
+    feature = net(x).feature.copy()
+    np.testing.assert_allclose(net.pooled(x).asnumpy(), feature.mean(axis=(2, 3)).asnumpy(), rtol=1e-4, atol=1e-6)
+    assert feature.shape == (2, 256, 3, 3)
+    np.testing.assert_allclose(pooled(x).feature.asnumpy(), feature.mean(axis=(2, 3)).asnumpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('criterion', [{}, {'head': 'bn'}, {'head': 'two_head', 'feature': 'pooled'},
+                                       {'head': 'cascade', 'dims': [3, 4, 5]}])
+def test_hybridized_equals_eager_in_value_and_gradient(criterion):
+    net = build('--backbone=convnet', '--image_size=32', **criterion)
+    for n in (4, 3):
+        x, results = pictures(n, 32, seed=n), []
+        for active in (True, False):
+            net.hybridize(active, static_alloc=active)
+            with autograd.record():
+                loss = (net(x).embedding * nd.arange(n).reshape((n, 1))).sum()
+            loss.backward()
+            grads = [p.grad().asnumpy() for p in net.collect_params().values() if p.grad_req != 'null']
+            results.append((loss.asscalar(), grads))
+        assert results[0][0] == pytest.approx(results[1][0], rel=1e-4, abs=1e-4)
+        for a, b in zip(results[0][1], results[1][1]):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * max(1, np.abs(b).max()))
+
+
+@pytest.mark.parametrize('p', [backbones.IMAGENET, backbones.CAFFE, backbones.HALF])
+def test_preprocessing_is_the_formula_of_its_docstring(p):
+    trunk = backbones.Trunk([gluon.nn.HybridLambda(lambda F, x: F.identity(x))])
+    backbone = backbones.Backbone('identity', trunk, trunk, p, None, ())
+    net = EmbeddingNet(backbone, heads.get_head('linear', 2), 'map', p, 5)
+    net.initialize()
+    net.hybridize()
+    image = pictures(2, 5)
+    x = image.asnumpy().astype(np.float64).transpose(0, 3, 1, 2) * p.range / 255
+    x = x[:, ::-1] if p.order == 'bgr' else x
+    expected = (x - np.reshape(p.mean, (1, 3, 1, 1))) / np.reshape(p.std, (1, 3, 1, 1))
+    np.testing.assert_allclose(net(image).feature.asnumpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_half_range_is_that_of_inception_v1():
+    p = backbones.get_backbone('lenet').preprocessing
+    for pixel in (0, 100, 255):
+        assert (pixel / 255 - p.mean[0]) / p.std[0] == pytest.approx((pixel / 255 - 0.5) * 2)
+
+
+def test_flags_override_preprocessing():
+    net = build('--backbone=convnet', '--image_size=32', '--mean=.502', '--std=.5,.4,.3', '--channel_order=bgr')
+    assert net.mean == (0.502,) * 3 and net.std == (0.5, 0.4, 0.3) and net.preprocessing.order == 'bgr'
+    np.testing.assert_allclose(net.offset.data().asnumpy().ravel(), 128.01, rtol=1e-6)
+
+
+@pytest.mark.parametrize('flags, words', [
+    (['--mean=104,117,128'], ['--pixel_range=255', '104,117,128']),
+    (['--mean=.1,.2'], ['--mean', '2 numbers']),
+    (['--std=0'], ['std must be positive']),
+    (['--backbone=googlnet'], ['--backbone=googlnet', 'Did you mean googlenet']),
+    (['--backbone=dla34'], ['dla34', 'no pooling']),
+    (['--pretrained=true'], ['convnet', '--pretrained=false']),
+    (['--pretrained=nowhere.params'], ['--pretrained=nowhere.params', 'no such file']),
+    (['--backbone=inceptionv3', '--image_size=32'], ['inceptionv3', '32x32', '--image_size=299'])])
+def test_bad_flags_name_the_flag_and_the_fix(flags, words):
+    with pytest.raises(UserError) as error:
+        build('--backbone=convnet', '--image_size=32', *flags)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_cascade_places_depths_side_by_side_and_refuses_too_many():
+    net = build('--backbone=googlenet', '--image_size=64', head='cascade', dims=[3, 4, 5])
+    blocks = list(net.trunk._children.values())
+    zoo = backbones.get_backbone('googlenet').zoo
+    order = list(zoo._children.values())
+    assert list(net.trunk.taps) == [order.index(zoo.inception4a), order.index(zoo.inception4d)]
+    assert len(blocks) - 1 == order.index(zoo.inception5b)
+    out = net(pictures(2, 64)).embedding
+    assert out.shape == (2, 12)
+    for start, stop in ((0, 3), (3, 7), (7, 12)):
+        np.testing.assert_allclose((out[:, start:stop] ** 2).sum(axis=1).asnumpy(), 1, rtol=1e-3)
+    with pytest.raises(UserError, match='depths'):
+        build('--backbone=googlenet', '--image_size=64', head='cascade', dims=[2] * 9)
+    with pytest.raises(UserError, match='dims'):
+        build('--backbone=convnet', '--image_size=32', head='cascade')
+
+
+def test_cascade_without_named_depths_takes_the_last_map_of_each_resolution():
+    net = build('--backbone=mobilenet0.25', '--image_size=64', head='cascade', dims=[2, 2, 2])
+    shapes = net.trunk.shapes(64)
+    assert [shapes[i][2:] for i in net.trunk.taps] == [(8, 8), (4, 4)] and shapes[-1][2:] == (2, 2)
+    assert all(shapes[i + 1][2:] != shapes[i][2:] for i in net.trunk.taps)
+
+
+def test_ranking_head_of_resnet_v2_takes_the_map_before_the_last_norm():
+    net = build('--backbone=resnet18_v2', '--image_size=64', head='two_head', feature='pooled')
+    blocks = list(net.trunk._children.values())
+    assert [type(b).__name__ for b in blocks[net.trunk.taps[0] + 1:]] == ['BatchNorm', 'Fused']
+    assert net.head.dense.weight.shape == (8, 512 * 2 * 2)
+
+
+def test_heads_are_finite_on_a_zero_map():
+    for name in ('l2', 'linear', 'bn', 'two_head', 'cascade'):
+        head = heads.get_head(name, 4, [2, 2])
+        head.initialize()
+        x = nd.zeros((3, 5, 2, 2))
+        x.attach_grad()
+        with autograd.record():
+            y = head(x, x)
+            y.sum().backward()
+        assert np.isfinite(y.asnumpy()).all() and np.isfinite(x.grad.asnumpy()).all(), name
+
+
+def test_bottleneck_batch_norm_has_a_shift_no_scale_and_the_original_s_constants():
+    head = heads.get_head('bn', 3)
+    head.initialize()
+    x = np.random.RandomState(0).randn(6, 4, 1, 1).astype('float32')
+    with autograd.record():
+        y = head(nd.array(x))
+    y.backward(nd.ones_like(y))
+    w = head.bottleneck.dense.weight.data().asnumpy()
+    z = x[:, :, 0, 0] @ w.T
+    np.testing.assert_allclose(y.asnumpy(), (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-3), rtol=1e-4, atol=1e-5)
+    norm = head.bottleneck.norm
+    assert norm.gamma.grad_req == 'null' and norm.beta.grad_req == 'write' and head.bottleneck.dense.bias is None
+    nd.waitall()
+    np.testing.assert_allclose(norm.running_mean.data().asnumpy(), 0.05 * z.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var.data().asnumpy(), 0.95 + 0.05 * z.var(0), rtol=1e-4)
+
+
+@needs_shared
+@pytest.mark.parametrize('file', sorted((SHARED / 'reference/heated_up_softmax').glob('bottleneck_*'))
+                         if SHARED else [None], ids=lambda f: f.stem if f else 'none')
+def test_bottleneck_equals_the_original_s_recorded_outputs(file):
+    data = np.load(file)
+    param = json.loads(str(data['param_json'][0]))
+    x = data['in_features']
+    x = nd.array(np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if x.ndim == 4 else x[:, :, None, None])
+    x.attach_grad()
+    head = heads.get_head('bn' if param['use_bn'] else 'linear', 5)
+    head.initialize()
+    head(x)
+    head.bottleneck.dense.weight.set_data(nd.array(data['in_weights'].T))
+    if param['use_bn']:
+        head.bottleneck.norm.running_mean.set_data(nd.array(data['in_moving_mean']))
+        head.bottleneck.norm.running_var.set_data(nd.array(data['in_moving_variance']))
+    with autograd.record(train_mode=param['is_training']):
+        y = head(x)
+    y.backward(nd.array(data['in_cotangent']), train_mode=param['is_training'])
+    grad = x.grad.asnumpy().transpose(0, 2, 3, 1).reshape(data['grad_features'].shape)
+    np.testing.assert_allclose(y.asnumpy(), data['out_embedding'], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(grad, data['grad_features'], rtol=1e-4, atol=1e-6)
+    if 'out_moving_variance' in data:
+        nd.waitall()
+        n, norm = len(y), head.bottleneck.norm
+        np.testing.assert_allclose(norm.running_mean.data().asnumpy(), data['out_moving_mean'], rtol=1e-5, atol=1e-6)
+        biased = (data['out_moving_variance'] - 0.95 * data['in_moving_variance']) * (n - 1) / n
+        np.testing.assert_allclose(norm.running_var.data().asnumpy(), 0.95 * data['in_moving_variance'] + biased,
+                                   rtol=1e-5)
+
+
+@needs_shared
+def test_ranking_head_equals_the_original_s_recorded_embedding():
+    data = np.load(SHARED / 'reference/ranking_regularizer/conv_embed_hard_11.npz')
+    n, height, width, channels = data['in_features'].shape
+    head = heads.get_head('two_head', 6)
+    head.initialize()
+    x = nd.array(np.ascontiguousarray(data['in_features'].transpose(0, 3, 1, 2)))
+    head(x)
+    w = data['in_weight'].reshape(height, width, channels, 6).transpose(3, 2, 0, 1)
+    head.dense.weight.set_data(nd.array(np.ascontiguousarray(w).reshape(6, -1)))
+    head.dense.bias.set_data(nd.array(data['in_bias']))
+    np.testing.assert_allclose(head(x).asnumpy(), data['out_embeddings'], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('criterion', [{'head': 'bn', 'feature': 'pooled'}, {'head': 'cascade', 'dims': [2, 3]}])
+def test_save_and_load_give_the_same_network(tmp_path, criterion):
+    net = build('--backbone=convnet', '--image_size=32', '--mean=.3', '--std=.4', **criterion)
+    x = pictures(4, 32)
+    with autograd.record():
+        net(x).embedding.sum().backward()       # moves the BatchNorm statistics
+    net.save(tmp_path / 'net.params')
+    again = models.load(tmp_path / 'net.params')
+    assert again.describe() == net.describe() and again.mean == (0.3,) * 3
+    assert again.pretrained is False
+    for ours, theirs in zip(again(x), net(x)):
+        assert (ours is None and theirs is None) or (ours.asnumpy() == theirs.asnumpy()).all()
+
+
+def test_saved_file_serves_as_pretrained_weights_with_its_preprocessing(tmp_path):
+    net = build('--backbone=convnet', '--image_size=32', '--mean=.3', '--std=.4')
+    net.save(tmp_path / 'net.params')
+    tuned = build('--backbone=convnet', '--embed_dim=5', '--pretrained={}'.format(tmp_path / 'net.params'))
+    assert tuned.mean == (0.3,) * 3 and tuned.std == (0.4,) * 3
+    expected = net.trunk(nd.ones((1, 3, 32, 32)))[-1].asnumpy()
+    assert (tuned.trunk(nd.ones((1, 3, 32, 32)))[-1].asnumpy() == expected).all()
+
+
+@pytest.fixture
+def zoo_file(tmp_path):
+    """(a zoo network with random weights, its parameter file)."""
+    zoo = gluon.model_zoo.vision.get_model('mobilenet0.25')
+    zoo.initialize(mx.init.Xavier())
+    zoo(nd.zeros((1, 3, 64, 64)))
+    zoo.save_parameters(str(tmp_path / 'zoo.params'))
+    return zoo, tmp_path / 'zoo.params'
+
+
+def test_pretrained_file_fills_the_trunk_and_says_when_preprocessing_is_assumed(zoo_file, capsys):
+    zoo, file = zoo_file
+    flags = ['--backbone=mobilenet0.25', '--image_size=64', '--pretrained={}'.format(file)]
+    net = build(*flags, feature='pooled')
+    told = capsys.readouterr().out
+    assert 'zoo.params says nothing of its preprocessing' in told and '0.485' in told and told.count('\n') == 1
+    x = pictures(2, 64)
+    z = (x.astype('float32').transpose((0, 3, 1, 2)) / 255 - nd.array(net.mean).reshape((1, 3, 1, 1)))
+    expected = zoo.features(z / nd.array(net.std).reshape((1, 3, 1, 1)))
+    np.testing.assert_allclose(net(x).feature.asnumpy(), expected.asnumpy(), rtol=1e-3, atol=1e-4)
+
+    side = file.with_name('zoo.params.json')
+    side.write_text(json.dumps({'mean': 0.502, 'std': [0.5, 0.5, 0.5], 'order': 'bgr', 'size': 160}))
+    net = build(*flags)
+    assert capsys.readouterr().out == '' and net.mean == (0.502,) * 3 and net.preprocessing.order == 'bgr'
+    assert build(*flags, '--std=.25').std == (0.25,) * 3
+    side.write_text('{"meen": 1}')
+    with pytest.raises(UserError, match='meen'):
+        build(*flags)
+
+
+def test_wrong_weight_files_name_the_parameter(zoo_file, tmp_path):
+    _, file = zoo_file
+    with pytest.raises(UserError, match=r'features\.0\.weight has shape \(8, 3, 3, 3\).*\(16, 3, 3, 3\)'):
+        build('--backbone=mobilenet0.5', '--image_size=64', '--pretrained={}'.format(file))
+    with pytest.raises(UserError, match=r'no parameter features\.3\.out\.0\.weight'):
+        build('--backbone=mobilenetv2_0.25', '--image_size=64', '--pretrained={}'.format(file))
+    (tmp_path / 'broken.params').write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match='damaged'):
+        weights.load_file(tmp_path / 'broken.params')
+    with pytest.raises(UserError, match='no description'):
+        models.load(file)
+
+
+def test_unreachable_download_is_an_error_and_not_a_random_start(monkeypatch, tmp_path):
+    monkeypatch.setenv('MXNET_GLUON_REPO', 'http://127.0.0.1:9/')
+    model_store = mx.gluon.model_zoo.model_store
+    fetch = model_store.get_model_file
+    monkeypatch.setattr(model_store, 'get_model_file', lambda name, root: fetch(name, root=str(tmp_path)))
+    with pytest.raises(UserError, match='--pretrained=FILE'):
+        build('--backbone=mobilenet0.25', '--pretrained=true')
+
+
+@needs_shared
+def test_pretrained_mobilenet_tells_birds_apart():
+    """Weights, their preprocessing and the cut fit together: photos find their own species among eight."""
+    file = SHARED / 'weights/mobilenet0.5_imagenet.params'
+    net = build('--backbone=mobilenet0.5', '--image_size=128', '--pretrained={}'.format(file), '--mean=.502',
+                '--std=.502', feature='pooled')
+    species = sorted((SHARED / 'data/cub200_2010/images').iterdir())[100::12][:8]
+    files = [path for folder in species for path in sorted(folder.iterdir())[:8]]
+    photos = [cv2.imread(str(path))[16:208, 16:208, ::-1] for path in files]
+    x = nd.array(np.stack([cv2.resize(photo, (128, 128)) for photo in photos]), dtype='uint8')
+    feature = net(x).feature.asnumpy()
+    feature /= np.linalg.norm(feature, axis=1, keepdims=True)
+    near = (feature @ feature.T - 2 * np.eye(len(x))).argmax(axis=1)
+    assert (near // 8 == np.arange(len(x)) // 8).mean() > 0.6
+
+
+def test_lr_multipliers_reach_trunk_conv_and_head(zoo_file):
+    _, file = zoo_file
+    args = parse('--backbone=mobilenet0.25', '--image_size=64', '--base_lr_mult=.5', '--head_lr_mult=10',
+                 '--conv_lr_mult=.01')
+    net = models.build(args, wish())
+    net.apply_lr_mult(args)
+    assert {p.lr_mult for p in net.trunk.collect_params().values()} == {0.5}      # random start: no slow convolutions
+    assert {p.lr_mult for p in net.head.collect_params().values()} == {10}
+    args.pretrained = str(file)
+    net = models.build(args, wish())
+    net.apply_lr_mult(args)
+    mults = {name: p.lr_mult for name, p in net.trunk.collect_params().items()}
+    assert {m for name, m in mults.items() if 'conv' in name} == {0.005}
+    assert {m for name, m in mults.items() if 'conv' not in name} == {0.5}
+
+
+def test_frozen_batch_norm_keeps_its_statistics():
+    net = build('--backbone=convnet', '--image_size=32', '--freeze_bn')
+    before = {n: p.data().asnumpy() for n, p in net.collect_params('.*running.*').items()}
+    x = pictures(4, 32)
+    with autograd.record():
+        trained = net(x).embedding
+        trained.sum().backward()
+    nd.waitall()
+    assert before and all((p.data().asnumpy() == before[n]).all() for n, p in net.collect_params('.*running.*').items())
+    np.testing.assert_allclose(trained.asnumpy(), net(x).embedding.asnumpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('name, pairs', [('convnet', 4), ('mobilenet0.25', 27), ('resnet18_v1', 9), ('googlenet', 57)])
+def test_fusing_batch_norm_and_relu_changes_no_number(name, pairs):
+    net = build('--backbone=' + name, '--image_size=64', feature='pooled')
+    names, start = list(net._collect_params_with_prefix()), {}
+    for param in net._collect_params_with_prefix().values():
+        start[param] = param.data().copy()
+    results = []
+    for active in (True, False):
+        for param, value in start.items():
+            param.set_data(value)
+        net.fuse(active)
+        assert list(net._collect_params_with_prefix()) == names
+        with autograd.record():
+            loss = (net(pictures(4, 64)).embedding * nd.arange(8)).sum()
+        loss.backward()
+        nd.waitall()
+        grads = [p.grad().asnumpy() for p in start if p.grad_req != 'null']
+        moved = [p.data().asnumpy() for p in start if 'running' in p.name]
+        operators = net._cached_graph[1].tojson().count('"op": "_contrib_BatchNormWithReLU"')
+        assert operators == (pairs if active else 0)
+        results.append((loss.asscalar(), grads, moved, net(pictures(2, 64)).feature.asnumpy()))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
+    for a, b in zip([*results[0][1], *results[0][2], results[0][3]], [*results[1][1], *results[1][2], results[1][3]]):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=2e-3 * max(1e-3, np.abs(b).max()))
+
+
+def test_same_seed_same_start():
+    values = []
+    for _ in range(2):
+        mx.random.seed(3)
+        net = build('--backbone=convnet', '--image_size=32')
+        values.append(net(pictures(1, 32)).embedding.asnumpy().copy())
+    assert (values[0] == values[1]).all()
+
+
+def test_lenet_is_the_original_s_network_of_one_channel():
+    net = build('--backbone=lenet', '--image_size=28', head='linear')
+    shapes = [p.shape for p in net.collect_params('.*weight').values()]
+    assert shapes == [(32, 1, 5, 5), (64, 32, 5, 5), (500, 3136), (8, 500)]

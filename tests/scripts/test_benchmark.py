@@ -1,0 +1,80 @@
+"""Every benchmark runs at a tiny size and prints its table. Nothing here asserts a speed."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import losses
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TORCH_PYTHON = os.environ.get('TORCH_PYTHON', sys.executable)    # a Python with torch and pytorch-metric-learning
+HAS_TORCH = subprocess.run([TORCH_PYTHON, '-c', 'import torch, pytorch_metric_learning'],
+                           capture_output=True).returncode == 0
+
+
+def benchmark(*words, status=0):
+    """What `scripts/benchmark.py` prints, on one thread: the tests may not be alone on the machine."""
+    done = subprocess.run([sys.executable, 'scripts/benchmark.py', *words], cwd=ROOT, text=True, capture_output=True,
+                          env=dict(os.environ, OMP_NUM_THREADS='1'), timeout=300)
+    assert done.returncode == status, done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def test_every_loss_has_its_line():
+    text = benchmark('losses', '--batch_size=8', '--num_instances=2', '--embed_dim=12', '--steps=1', '--warmup=0',
+                     '--rounds=1', '--threads=1', '--ours_only')
+    names = {line.split()[0] for line in text.splitlines()[2:]}
+    assert names == set(losses.LOSSES)
+    for line in text.splitlines()[2:]:
+        assert float(line[30:39]) > 0
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason='TORCH_PYTHON has no torch and pytorch-metric-learning')
+def test_the_same_loss_has_the_same_value_and_gradient():
+    text = benchmark('losses', '--batch_size=16', '--num_instances=4', '--embed_dim=33', '--steps=1', '--warmup=0',
+                     '--rounds=1', '--threads=1', '--torch_python=' + TORCH_PYTHON)
+    lines = {line[:30].strip(): line[30:].split()[3] for line in text.splitlines()[2:]}
+    assert {name.split()[0] for name in lines} == set(losses.LOSSES)
+    differ = {name for name, same in lines.items() if same != 'yes'}
+    # other negatives, drawn or all; ties that share the gradient
+    assert differ <= {'margin', 'triplet_semihard', 'softmax_ranking semi_hard', 'hphn_triplet n_inner_pts=2'}
+
+
+def test_losses_without_torch_say_so():
+    text = benchmark('losses', '--losses=npair', '--batch_size=8', '--embed_dim=4', '--steps=1', '--rounds=1',
+                     '--torch_python=/nowhere/python')
+    assert 'PyTorch is left out: /nowhere/python has no torch' in text
+    assert text.splitlines()[-1].split()[0] == 'npair'
+
+
+def test_step():
+    text = benchmark('step', '--backbone=convnet', '--image_size=32', '--network_batch=2', '--batch_size=8',
+                     '--num_instances=2', '--embed_dim=16', '--rounds=1', '--steps=1')
+    assert 'convnet forward and backward' in text and 'measured with 2 and scaled' in text
+    assert text.splitlines()[-1].startswith('share of the loss') and text.rstrip().endswith('%')
+
+
+def test_heads():
+    text = benchmark('heads', '--backbone=convnet', '--image_size=32', '--batch_size=4', '--num_instances=2',
+                     '--embed_dim=8', '--classes=5', '--steps=1', '--warmup=0', '--rounds=1', '--modes=hard,center')
+    lines = [line.split() for line in text.splitlines()[2:]]
+    assert [line[0] for line in lines] == ['vanilla', 'hard', 'center']
+    parameters = {line[0]: int(line[-1].replace(',', '')) for line in lines}
+    assert parameters['hard'] == parameters['center'] > parameters['vanilla']
+
+
+def test_neighbourhoods():
+    text = benchmark('neighbourhoods', '--images=300', '--dim=8', '--batch_size=30', '--small_images=200',
+                     '--small_dim=6')
+    assert '10 batches' in text and 'peak memory' in text
+    assert text.splitlines()[-1].startswith('ours is')
+
+
+def test_names():
+    assert 'neighbourhoods' in benchmark() and 'evaluation' in benchmark('--help')
+    assert 'Did you mean losses' in benchmark('loses', status=2)
+    assert '--modes=soft is unknown' in benchmark('heads', '--modes=soft', status=2)
+    assert '--losses=nothing is unknown' in benchmark('losses', '--losses=npair,nothing', '--ours_only', status=2)
