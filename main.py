@@ -21,7 +21,7 @@ def main(argv=None):
         from commands import cli
         return cli.run(list(sys.argv[1:] if argv is None else argv))
     except UserError as error:
-        print('error: {}'.format(error), file=sys.stderr)
+        print(f'error: {error}', file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 1
@@ -31,8 +31,9 @@ def main(argv=None):
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print('error: the disk is full ({}). What was saved before is intact. Fix: free some space, then go on with '
-              '--resume=RUN'.format(error.filename or error.strerror), file=sys.stderr)
+        print(f'error: the disk is full ({error.filename or error.strerror}). What was saved before is intact. Fix: '
+              'free some space, then go on with '
+              '--resume=RUN', file=sys.stderr)
         return 2
 
 

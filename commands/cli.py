@@ -74,7 +74,7 @@ def peek(argv, *names, default=''):
     try:
         return parser.parse_known_args(argv)[0].value
     except SystemExit:
-        raise UserError('--{} needs a value'.format(names[0])) from None
+        raise UserError(f'--{names[0]} needs a value') from None
 
 
 def training_parser(argv, base):
@@ -155,7 +155,7 @@ def parse(argv):
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1)
         raise UserError('{} is not a command.{} Commands: {}'.format(
-            command, ' Did you mean {}?'.format(close[0]) if close else '', ', '.join(COMMANDS)))
+            command, f' Did you mean {close[0]}?' if close else '', ', '.join(COMMANDS)))
     function = COMMANDS[command][0]
     if command in ('prepare', 'report'):
         parser = Parser(prog='main.py ' + command, allow_abbrev=False, formatter_class=Help)
@@ -191,8 +191,8 @@ def check(args, base, source, command):
         args.save_dir = str(pathlib.Path(source))
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):
             if base.get(key) is not None and getattr(args, key, None) != base[key]:
-                raise UserError('--{}={} differs from the run that is resumed ({}): start a new run instead'.format(
-                    key, getattr(args, key), base[key]))
+                raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
+                                'start a new run instead')
 
 
 def run(argv):

@@ -24,11 +24,11 @@ def epoch(job, run, number, embeddings):
         return
     weights = class_weights(job)
     if embeddings.shape[1] in (2, 3):
-        name = run.folder / 'figures' / 'test_epoch{:03d}'.format(number)
+        name = run.folder / 'figures' / f'test_epoch{number:03d}'
         plots.distribution_map(embeddings, job.data.test.labels, weights, str(name), names=job.data.test.names)
         show(run.board, 'distribution_map', name.with_suffix('.png'), number)
         if not getattr(args, 'l2_norm', False):
-            raw = run.folder / 'figures' / 'test_no_l2n_epoch{:03d}'.format(number)
+            raw = run.folder / 'figures' / f'test_no_l2n_epoch{number:03d}'
             plots.distribution_map(embeddings, job.data.test.labels, weights, str(raw), normalise=False,
                                    names=job.data.test.names)
 
@@ -108,7 +108,7 @@ def of_embeddings(args, folder, embeddings, labels, query=None, names=None, read
         for which in PANELS:
             plots.retrieval_panel(read, lists, labels, str(folder / ('retrieval_panel_' + which)),
                                   which=which, names=names, queries=rows, seed=args.seed)
-    print('drawing t-SNE of {:,} embeddings ...'.format(min(args.tsne_points, len(labels))), flush=True)
+    print(f'drawing t-SNE of {min(args.tsne_points, len(labels)):,} embeddings ...', flush=True)
     points = plots.tsne(embeddings, labels, str(folder / 'tsne'), names=names, max_points=args.tsne_points,
                         seed=args.seed)
     if read is not None:

@@ -46,8 +46,8 @@ class Job:
         mx.random.seed(args.seed)
         state = {} if source is None else checkpoint.read_state(source)
         if self.data.train is None and source is None:
-            raise UserError('--data_name={0} has no training part. Fix: train on another data set, then '
-                            'python3 main.py evaluate --checkpoint=RUN --data_name={0}'.format(args.data_name))
+            raise UserError(f'--data_name={args.data_name} has no training part. Fix: train on another data set, then '
+                            f'python3 main.py evaluate --checkpoint=RUN --data_name={args.data_name}')
         self.num_classes = state.get('num_classes') or self.data.train.num_classes
         self.criterion = get_loss(args.loss).from_args(args, self.num_classes)
         for note in self.criterion.notes(args):
@@ -79,7 +79,7 @@ class Job:
                 try:
                     protocols.check_labels(split.labels, self.args.recallk, split.query)
                 except UserError as error:
-                    raise UserError('{} images: {}'.format(part, error)) from None
+                    raise UserError(f'{part} images: {error}') from None
 
     def embed(self, split, progress=False, replaced=None):
         """float32 (N, D) embeddings of a split; see evaluation.embeddings.embed for `replaced`."""
@@ -99,8 +99,8 @@ class Job:
             embeddings = self.embed(split, progress, replaced)
         rows = np.setdiff1d(np.arange(len(split)), list(replaced)) if replaced else slice(None)
         if replaced:
-            print('note: {} images cannot be read and are not scored, such as {}'.format(
-                len(replaced), split.path(min(replaced))))
+            print(f'note: {len(replaced)} images cannot be read and are not scored, such as '
+                  f'{split.path(min(replaced))}')
         if self.classifies:
             result = protocols.classification(predictions[rows], split.labels[rows])
             self.confusion = metrics.confusion_matrix(split.labels[rows], predictions[rows], split.num_classes)
@@ -129,7 +129,7 @@ def train(args):
     job.check_splits()
     run = Run(args, resume=bool(source))
     run.write_json('environment.json', environment(mx))
-    print('run folder: {}'.format(run.folder))
+    print(f'run folder: {run.folder}')
     data, kept = job.data, {}
 
     def evaluate(epoch):
@@ -163,7 +163,7 @@ def train(args):
         state = trainer.fit()
     except Interrupted as stop:
         run.close()
-        print('\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={}'.format(run.folder))
+        print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={run.folder}')
         return stop.status
     result = outcome(args, state, before)
     run.write_json('result.json', result)
@@ -176,7 +176,7 @@ def train(args):
         print('accuracy last {:.4f} macro {:.4f} best {:.4f}'.format(
             *(result['selection'][which][key] for which, key in
               (('last', 'accuracy'), ('last', 'macro_accuracy'), ('best_on_test', 'accuracy')))))
-    print('R@{} last {:.4f} best {:.4f} -> {}'.format(first, last[first], best[first], run.folder))
+    print(f'R@{first} last {last[first]:.4f} best {best[first]:.4f} -> {run.folder}')
     return 0
 
 
@@ -197,13 +197,12 @@ def outcome(args, state, before):
 def evaluate(args):
     """`evaluate --checkpoint=RUN` or `evaluate --embeddings=FILE.npz`."""
     if args.embeddings and args.checkpoint:
-        raise UserError('--embeddings={} and --checkpoint={}: give one of them'.format(
-            args.embeddings, args.checkpoint))
+        raise UserError(f'--embeddings={args.embeddings} and --checkpoint={args.checkpoint}: give one of them')
     if args.embeddings:
         loaded, folder = protocols.score_file(args)
         if args.figures:
             pictures.of_file(args, folder, loaded)
-        print('-> {}'.format(folder))
+        print(f'-> {folder}')
         return 0
     source = need_checkpoint(args)
     folder = protocols.result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
@@ -214,7 +213,7 @@ def evaluate(args):
     by_test = 'best_on_test' if 'val' not in state['best'] else 'chosen_on_validation'
     rule = {'last': 'last', 'best': by_test}.get(name, 'evaluated')
     epoch = state['epoch'] - 1
-    print('{}: epoch {}, {}'.format(source, epoch, protocols.RULES[rule]))
+    print(f'{source}: epoch {epoch}, {protocols.RULES[rule]}')
     result, embeddings = job.scores(job.data.test, extended=True, progress=True)
     print(protocols.table(result))
     protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
@@ -238,14 +237,14 @@ def embed(args):
     output = args.output or str(inside_run(source, args, name)) + '.npz'
     files = save_embeddings(output, job.embed(split, progress=True), split.labels,
                             [split.path(i) for i in range(len(split))], split.query)
-    print('{} embeddings -> {}'.format(len(split), files))
+    print(f'{len(split)} embeddings -> {files}')
     return 0
 
 
 def inside_run(source, args, name):
     """Where the run of a checkpoint keeps what is made of it: for each other data set apart."""
     here, there = (datasets.resolve(data) for data in (args.data_name, checkpoint.read_args(source)['data_name']))
-    return pathlib.Path(source).parent / (name if here == there else '{}_{}'.format(name, here))
+    return pathlib.Path(source).parent / (name if here == there else f'{name}_{here}')
 
 
 def need_checkpoint(args):

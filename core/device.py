@@ -21,8 +21,9 @@ def contexts(gpu_idx, say=print):
     try:
         wanted = [int(part) for part in text.split(',')]
     except ValueError:
-        raise UserError('--gpu_idx={} is not a list of GPU numbers. Legal values: empty (choose), cpu, 0, 0,1, ...'
-                        .format(gpu_idx)) from None
+        raise UserError(f'--gpu_idx={gpu_idx} is not a list of GPU numbers. Legal values: empty (choose), cpu, 0, '
+                        '0,1, ...'
+                        ) from None
     missing = [index for index in wanted if not 0 <= index < count]
     if missing:
         raise UserError('--gpu_idx={}: this machine has {} usable GPU{} for the installed MXNet. Fix: --gpu_idx= '

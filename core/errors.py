@@ -24,5 +24,5 @@ def pick_name(kind, name, table):
     close = difflib.get_close_matches(str(name).lower().replace('-', '_'), folded, n=3, cutoff=0.5)
     hint = ' Did you mean {}?'.format(' or '.join(folded[c] for c in close)) if close else ''
     legal = sorted(table)
-    shown = ', '.join(legal) if len(legal) <= 60 else ', '.join(legal[:60]) + ', ... ({} names)'.format(len(legal))
-    raise UserError('{}={} is unknown.{} Legal values: {}'.format(kind, name, hint, shown))
+    shown = ', '.join(legal) if len(legal) <= 60 else ', '.join(legal[:60]) + f', ... ({len(legal)} names)'
+    raise UserError(f'{kind}={name} is unknown.{hint} Legal values: {shown}')

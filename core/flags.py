@@ -10,7 +10,7 @@ def boolean(text):
         return True
     if word in ('false', 'f', 'no', 'n', '0'):
         return False
-    raise argparse.ArgumentTypeError('{!r} is not a boolean: use true or false'.format(text))
+    raise argparse.ArgumentTypeError(f'{text!r} is not a boolean: use true or false')
 
 
 def _numbers(kind, name):
@@ -19,7 +19,7 @@ def _numbers(kind, name):
             return [kind(part) for part in str(text).replace(' ', '').split(',') if part]
         except ValueError:
             raise argparse.ArgumentTypeError(
-                '{!r} is not a comma-separated list of {}, such as 1,2,4'.format(text, name)) from None
+                f'{text!r} is not a comma-separated list of {name}, such as 1,2,4') from None
     return parse
 
 
@@ -33,9 +33,9 @@ def bounded(kind, low=None, high=None):
         try:
             number = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError('{!r} is not a {}'.format(text, kind.__name__)) from None
+            raise argparse.ArgumentTypeError(f'{text!r} is not a {kind.__name__}') from None
         if (low is not None and number < low) or (high is not None and number > high) or number != number:
-            span = 'at least {}'.format(low) if high is None else 'from {} to {}'.format(low, high)
-            raise argparse.ArgumentTypeError('{} is out of range: must be {}'.format(text, span))
+            span = f'at least {low}' if high is None else f'from {low} to {high}'
+            raise argparse.ArgumentTypeError(f'{text} is out of range: must be {span}')
         return number
     return parse

@@ -41,8 +41,9 @@ def restore_numpy_aliases(numpy):
     """MXNet 1.9.1 was written against NumPy < 1.24 and still names np.bool, np.int, np.float and np.object."""
     major = int(numpy.__version__.split('.')[0])
     if major >= 2:
-        raise UserError('NumPy {} is installed, but MXNet 1.9.1 needs NumPy 1.x. Fix: pip install "numpy<2", '
-                        'or run bash scripts/setup.sh'.format(numpy.__version__))
+        raise UserError(f'NumPy {numpy.__version__} is installed, but MXNet 1.9.1 needs NumPy 1.x. Fix: pip install '
+                        '"numpy<2", '
+                        'or run bash scripts/setup.sh')
     for name, value in (('bool', bool), ('int', int), ('float', float), ('object', object)):
         if name not in numpy.__dict__:
             setattr(numpy, name, value)
@@ -81,16 +82,18 @@ def explain_import_error(error, distribution):
     """The plain words for a failed `import mxnet`."""
     text = str(error)
     if distribution is None:
-        return 'MXNet is not installed in {}. Fix: bash scripts/setup.sh'.format(sys.prefix)
+        return f'MXNet is not installed in {sys.prefix}. Fix: bash scripts/setup.sh'
     if 'libcuda.so' in text:
-        return ('{} is installed, but there is no NVIDIA driver on this machine (libcuda.so.1 is missing). '
-                'Fix: install the driver, or bash scripts/setup.sh --cpu'.format(distribution))
+        return (f'{distribution} is installed, but there is no NVIDIA driver on this machine (libcuda.so.1 is '
+                'missing). '
+                'Fix: install the driver, or bash scripts/setup.sh --cpu')
     if '.so' in text and 'cannot open shared object' in text:
         library = text.split(':')[0]
-        return ('{} needs the library {}, which this machine does not have. Fix: bash scripts/setup.sh for CUDA '
+        return (f'{distribution} needs the library {library}, which this machine does not have. Fix: bash '
+                'scripts/setup.sh for CUDA '
                 'libraries, or your package manager (Debian: apt-get install libgomp1 libquadmath0) '
-                'for the others'.format(distribution, library))
-    return 'import mxnet failed: {}'.format(text)
+                'for the others')
+    return f'import mxnet failed: {text}'
 
 
 def load():

@@ -107,8 +107,9 @@ def cut_to_boxes(data):
         if split is None:
             continue
         if split.boxes is None:
-            raise UserError('--crop_box needs bounding boxes, and --data_name={} has none. Fix: leave the flag '
-                            'out'.format(data.name))
+            raise UserError(f'--crop_box needs bounding boxes, and --data_name={data.name} has none. Fix: leave the '
+                            'flag '
+                            'out')
         split.crop_box = True
 
 
@@ -116,9 +117,9 @@ def hold_out(train, amount):
     """(train, validation): the last `amount` classes of a Split (below 1: that share) become a Split of their own."""
     count = int(round(amount * train.num_classes)) if amount < 1 else int(amount)
     if not 1 <= count < train.num_classes or (amount >= 1 and amount != count):
-        raise UserError('--val_classes={:g} does not leave classes on both sides: the training part has {}. Legal: a '
-                        'whole number from 1 to {}, or a share below 1'.format(
-                            amount, train.num_classes, train.num_classes - 1))
+        raise UserError(f'--val_classes={amount:g} does not leave classes on both sides: the training part has '
+                        f'{train.num_classes}. Legal: a '
+                        f'whole number from 1 to {train.num_classes - 1}, or a share below 1')
     held = train.labels >= train.num_classes - count
     return train.subset(~held), train.subset(held)
 
@@ -131,7 +132,7 @@ def lone_classes(data):
         count = int((np.bincount(split.labels, minlength=split.num_classes) == 1).sum())
         if count:
             what = 'as queries they can never be answered' if title != 'training' else 'they have no positive pair'
-            yield '{} {} classes have a single image: {}'.format(count, title, what)
+            yield f'{count} {title} classes have a single image: {what}'
 
 
 __all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'PRESETS', 'add_args', 'cut_to_boxes',

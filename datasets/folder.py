@@ -31,7 +31,7 @@ def load(args):
     if not source:
         raise UserError('--data_name=folder needs --data_dir: a folder of class folders, or a CSV file')
     if not os.path.exists(source):
-        raise UserError('--data_dir={} does not exist'.format(source))
+        raise UserError(f'--data_dir={source} does not exist')
     if os.path.isdir(source):
         root, table = source, scan(source)
     else:
@@ -47,7 +47,7 @@ def load(args):
         part = lower(table['split'], source)
     else:
         if len(names) < 2:
-            raise UserError('{} has one class ({}); --split=classes needs at least two'.format(source, names[0]))
+            raise UserError(f'{source} has one class ({names[0]}); --split=classes needs at least two')
         part = pandas.Series(np.where(class_id < len(names) // 2, 'train', 'test'), dtype='category')
     return build(root, table, names, class_id, part, source, notes)
 
@@ -77,7 +77,7 @@ def subfolders(path):
         with os.scandir(path) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
     except OSError as error:
-        raise UserError('{} cannot be read: {}'.format(path, error.strerror)) from error
+        raise UserError(f'{path} cannot be read: {error.strerror}') from error
 
 
 def class_folders(root, part):
@@ -102,9 +102,9 @@ def read_table(path, needed):
     try:
         table = pandas.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
-        raise UserError('{} does not exist'.format(path)) from error
+        raise UserError(f'{path} does not exist') from error
     except (OSError, ValueError) as error:
-        raise UserError('{} cannot be read as a CSV file: {}'.format(path, error)) from error
+        raise UserError(f'{path} cannot be read as a CSV file: {error}') from error
     table.columns = [str(name).strip().lower() for name in table.columns]
     missing = [name for name in needed if name not in table]
     if missing:
@@ -113,9 +113,9 @@ def read_table(path, needed):
     for name in needed + (('split',) if 'split' in table else ()):
         empty = (table[name].str.strip() == '').to_numpy()
         if empty.any():
-            raise UserError('{}, line {}: the column {} is empty'.format(path, int(empty.argmax()) + 2, name))
+            raise UserError(f'{path}, line {int(empty.argmax()) + 2}: the column {name} is empty')
     if not len(table):
-        raise UserError('{} has a header but no image'.format(path))
+        raise UserError(f'{path} has a header but no image')
     return table
 
 
@@ -130,7 +130,7 @@ def with_split_of(table, path, notes):
             path, int(unknown.sum()), other['path'][unknown].iloc[0]))
     left_out = len(table['path'].unique()) - len(other)
     if left_out:
-        notes.append('{} images are not named in {} and left out'.format(left_out, path))
+        notes.append(f'{left_out} images are not named in {path} and left out')
     return table.drop(columns='split', errors='ignore').merge(other[['path', 'split']], on='path', how='inner')
 
 
@@ -146,7 +146,7 @@ def without_duplicates(table, source, notes):
         rows = table[keys[1:]][table['path'] == path].drop_duplicates()
         raise UserError('{}: the image {} is listed with different {}: {}'.format(
             source, path, ' and '.join(keys[1:]), '; '.join(','.join(map(str, r)) for r in rows.to_numpy())))
-    notes.append('{} images were listed more than once and count once'.format(int(again.sum())))
+    notes.append(f'{int(again.sum())} images were listed more than once and count once')
     return table[~again].reset_index(drop=True)
 
 
@@ -210,13 +210,13 @@ def build(root, table, names, class_id, part, source, notes):
         protocol = 'query-gallery' if searched else 'zero-shot'
     else:
         protocol = 'classification' if shared.all() and not searched else 'mixed'
-        notes.append('{} of {} test classes are also trained on: this is not a zero-shot split'.format(
-            int(shared.sum()), len(shared)))
+        notes.append(f'{int(shared.sum())} of {len(shared)} test classes are also trained on: this is not a '
+                     'zero-shot split')
     test = split(rows, trained if protocol == 'classification' else None, part[rows] == 'query' if searched else None)
     if searched:
         lost = np.setdiff1d(test.labels[test.query], test.labels[~test.query])
         if len(lost):
-            notes.append('{} query classes have no image in the gallery, such as {}: they can never be found'.format(
-                len(lost), test.names[lost[0]]))
+            notes.append(f'{len(lost)} query classes have no image in the gallery, such as {test.names[lost[0]]}: '
+                         'they can never be found')
     val = split(np.flatnonzero(part == 'val')) if 'val' in found else None
     return Data('folder', split(np.flatnonzero(part == 'train')), test, protocol, val, tuple(notes))

@@ -66,8 +66,7 @@ def add_args(group):
 def load(args):
     """Data of the letters; drawn at the first call, then read from one file below --data_dir."""
     folder = data_dir(args, 'glyphs')
-    name = '{}_{}x{}_seed{}.npz'.format(args.glyphs_level, 2 * args.glyphs_classes, args.glyphs_instances,
-                                        args.glyphs_seed)
+    name = f'{args.glyphs_level}_{2 * args.glyphs_classes}x{args.glyphs_instances}_seed{args.glyphs_seed}.npz'
     path = os.path.join(folder, name)
     try:
         with np.load(path) as stored:
@@ -87,7 +86,7 @@ def load(args):
 
 def save(path, images, letters):
     """Write the cache aside and rename it, so that a reader never sees half a file."""
-    aside = '{}.{}'.format(path, os.getpid())
+    aside = f'{path}.{os.getpid()}'
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(aside, 'wb') as file:
@@ -96,8 +95,9 @@ def save(path, images, letters):
     except OSError as error:
         if os.path.exists(aside):
             os.remove(aside)
-        raise UserError('the drawn letters cannot be kept in {} ({}). Fix: --data_dir=DIR with a folder that can be '
-                        'written'.format(os.path.dirname(path), error.strerror)) from error
+        raise UserError(f'the drawn letters cannot be kept in {os.path.dirname(path)} ({error.strerror}). Fix: '
+                        '--data_dir=DIR with a folder that can be '
+                        'written') from error
 
 
 def face(name):
@@ -106,8 +106,8 @@ def face(name):
     from fontTools.ttLib import TTFont
     path = os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', name + '.ttf')
     if not os.path.exists(path):
-        raise UserError('the typeface {} is missing from matplotlib. Fix: pip install --force-reinstall '
-                        'matplotlib'.format(path))
+        raise UserError(f'the typeface {path} is missing from matplotlib. Fix: pip install --force-reinstall '
+                        'matplotlib')
     return TTFont(path, lazy=True)
 
 
@@ -249,8 +249,9 @@ def choose(count):
     """int64 (count,) code points of `distinct` letters, in a fixed random order."""
     letters = distinct()
     if count > len(letters):
-        raise UserError('--glyphs_classes={} needs {} letters, but only {} are different enough. Fix: at most '
-                        '{}'.format(count // 2, count, len(letters), len(letters) // 2))
+        raise UserError(f'--glyphs_classes={count // 2} needs {count} letters, but only {len(letters)} are different '
+                        'enough. Fix: at most '
+                        f'{len(letters) // 2}')
     return np.random.RandomState(0).permutation(letters)[:count]
 
 

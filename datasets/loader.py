@@ -52,7 +52,7 @@ class Loader:
 
     def __init__(self, split, transform, num_workers=None, on_bad_image='error'):
         if on_bad_image not in ('error', 'skip'):
-            raise UserError('--on_bad_image={} is unknown. Legal values: error, skip'.format(on_bad_image))
+            raise UserError(f'--on_bad_image={on_bad_image} is unknown. Legal values: error, skip')
         self.split, self.transform = split, transform
         self.num_workers = default_workers() if num_workers is None else num_workers
         self.skip = on_bad_image == 'skip'
@@ -115,8 +115,8 @@ class Loader:
         for k in range(start, stop):
             picture, row = self._item(int(index[k]), seed[k], shared)
             if picture.shape != self._shape:
-                raise ValueError('the transform returned a picture of shape {} and one of {} for {}'.format(
-                    self._shape, picture.shape, self.split.path(row)))
+                raise ValueError(f'the transform returned a picture of shape {self._shape} and one of '
+                                 f'{picture.shape} for {self.split.path(row)}')
             image[k] = picture
             index[k] = row
 
@@ -127,7 +127,7 @@ class Loader:
         except UserError:
             raise
         except Exception as error:
-            raise RuntimeError('the transform failed on {}: {}'.format(self.split.path(used), error)) from error
+            raise RuntimeError(f'the transform failed on {self.split.path(used)}: {error}') from error
 
     def _rng(self, seed):
         """RandomState(seed); seeding again the thread's own object is 50 times faster than making one."""
@@ -157,5 +157,5 @@ class Loader:
             with self._lock:
                 self.replaced[row] = other
             return other, image
-        raise UserError('no image of class {} can be read: {}'.format(
-            self.split.names[self.split.labels[row]], first or self.split.path(row)))
+        raise UserError(f'no image of class {self.split.names[self.split.labels[row]]} can be read: '
+                        f'{first or self.split.path(row)}')

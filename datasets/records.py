@@ -33,7 +33,7 @@ class BadImage(UserError):
     """An image file that cannot be decoded, or not in full."""
 
     def __init__(self, path, reason):
-        super().__init__('{}: {}. Fix or remove the file, or use --on_bad_image=skip'.format(path, reason))
+        super().__init__(f'{path}: {reason}. Fix or remove the file, or use --on_bad_image=skip')
         self.path = path
 
 
@@ -85,9 +85,9 @@ class Split:
         for name, value in (('paths', self.paths), ('query', self.query), ('boxes', self.boxes), ('rows', self.rows),
                             ('super_label', self.super_label)):
             if value is not None and len(value) != n:
-                raise ValueError('{} has {} entries for {} images'.format(name, len(value), n))
+                raise ValueError(f'{name} has {len(value)} entries for {n} images')
         if len(self.names) != len(self.classes):
-            raise ValueError('{} names for {} classes'.format(len(self.names), len(self.classes)))
+            raise ValueError(f'{len(self.names)} names for {len(self.classes)} classes')
 
     def __len__(self):
         return len(self.labels)
@@ -100,7 +100,7 @@ class Split:
         """The file of image i, or words that identify it."""
         if self.paths[i]:
             return os.path.join(self.root, self.paths[i])
-        return 'image {} (class {})'.format(int(self.rows[i]), self.names[self.labels[i]])
+        return f'image {int(self.rows[i])} (class {self.names[self.labels[i]]})'
 
     def read(self, i):
         """uint8 (H, W, 3) RGB. Raises BadImage naming the file."""

@@ -110,7 +110,7 @@ class Store:
         self.keys = np.load(folder / 'keys.npy')
         self.pixels = np.memmap(folder / 'pixels.u8', dtype=np.uint8, mode='r')
         if len(self.pixels) != self.ends[-1] or len(self.keys) != len(self.ends):
-            raise UserError('the store {} is damaged. Fix: remove this folder; it is built again'.format(folder))
+            raise UserError(f'the store {folder} is damaged. Fix: remove this folder; it is built again')
 
     def __len__(self):
         return len(self.ends)
@@ -125,7 +125,7 @@ class Store:
 def image_keys(split):
     """Bytes (N,), one key for each image: its path, and its box if it is cut to it. Equal for every split of a set."""
     if split.crop_box:
-        texts = ['{} {}'.format(path, np.round(box, 3).tolist()) for path, box in zip(split.paths, split.boxes)]
+        texts = [f'{path} {np.round(box, 3).tolist()}' for path, box in zip(split.paths, split.boxes)]
     else:
         texts = split.paths
     return np.array([hashlib.blake2b(text.encode('utf-8', 'surrogateescape'), digest_size=12).digest()
@@ -160,10 +160,10 @@ def connect(splits, content, form, args, say):
     wanted = keys[first]
     parent = pathlib.Path(args.store_dir or pathlib.Path(splits[0].root or '.', '.prepared'))
     if not writable(parent if parent.exists() else parent.parent):
-        raise UserError('--cache=store: nothing may be written in {}. Fix: give another folder with '
-                        '--store_dir'.format(parent))
+        raise UserError(f'--cache=store: nothing may be written in {parent}. Fix: give another folder with '
+                        '--store_dir')
     key = hashlib.sha256(repr((VERSION, form)).encode() + np.sort(wanted).tobytes()).hexdigest()
-    folder = parent / 'store-{}{}-{}-{}'.format(form.shape, form.size, form.filter, key[:12])
+    folder = parent / f'store-{form.shape}{form.size}-{form.filter}-{key[:12]}'
     if not (folder / 'about.json').exists():
         where = [(split, row) for split in content for row in range(len(split))]
 
@@ -186,17 +186,17 @@ def build(folder, read, keys, form, threads, say=print):
     It grows in folder.part, block by block; an interrupted build goes on after the last whole block. A second process
     that wants the same store waits for the first.
     """
-    part = pathlib.Path('{}.part'.format(folder))
+    part = pathlib.Path(f'{folder}.part')
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        with open('{}.lock'.format(folder), 'w') as lock:
+        with open(f'{folder}.lock', 'w') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.exists():
                 return
             part.mkdir(exist_ok=True)
             start = resume(part)
             say('building the store {} ({:,} images{})'.format(
-                folder, len(keys), ', going on after {:,}'.format(start) if start else ''))
+                folder, len(keys), f', going on after {start:,}' if start else ''))
             fill(part, read, start, len(keys), form, threads)
             shapes = np.fromfile(part / 'shapes.i32', dtype=np.int32).reshape(-1, 2)
             np.save(part / 'shapes.npy', shapes)
@@ -206,7 +206,7 @@ def build(folder, read, keys, form, threads, say=print):
                 'version': VERSION, 'images': len(keys), **form._asdict()}), encoding='utf-8')
             os.replace(part, folder)
         with contextlib.suppress(OSError):
-            os.remove('{}.lock'.format(folder))
+            os.remove(f'{folder}.lock')
     except OSError as error:
         raise explain(error, part) from error
 

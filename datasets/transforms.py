@@ -22,7 +22,7 @@ class Transform:
         self.train, self.size = train, size
 
     def __call__(self, image, rng):
-        raise NotImplementedError('{} must define __call__'.format(type(self).__name__))
+        raise NotImplementedError(f'{type(self).__name__} must define __call__')
 
 
 def resize(image, width, height):
@@ -171,8 +171,9 @@ class RankingImage(Transform):
         shrink = min(1.0, self.size / 224)
         low, high = int(round(self.low * shrink)), int(round(self.high * shrink))
         if self.size > low:
-            raise UserError('--image_size={} is larger than the short side {} that --transform=ranking_img crops '
-                            'from. Fix: at most {}'.format(self.size, low, low))
+            raise UserError(f'--image_size={self.size} is larger than the short side {low} that '
+                            '--transform=ranking_img crops '
+                            f'from. Fix: at most {low}')
         side = rng.randint(low, high + 1) if self.train else low
         width, height = short_side(image, side)
         if self.train:

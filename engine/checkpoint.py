@@ -20,18 +20,18 @@ def save_plans(path, plans):
     """Keep the batches of the running epoch: some samplers read the network that has moved on since."""
     arrays = {}
     for number, plan in enumerate(plans):
-        arrays['index_{}'.format(number)], arrays['seed_{}'.format(number)] = plan.index, plan.seed
+        arrays[f'index_{number}'], arrays[f'seed_{number}'] = plan.index, plan.seed
         extra = plan.extra() if callable(plan.extra) else plan.extra
         if extra is not None:
-            arrays['extra_{}'.format(number)] = extra
+            arrays[f'extra_{number}'] = extra
     np.savez_compressed(path, count=len(plans), **arrays)
 
 
 def load_plans(path):
     """List of Plan written by save_plans."""
     with np.load(path) as file:
-        return [Plan(file['index_{}'.format(i)], file['seed_{}'.format(i)],
-                     file['extra_{}'.format(i)] if 'extra_{}'.format(i) in file.files else None)
+        return [Plan(file[f'index_{i}'], file[f'seed_{i}'],
+                     file[f'extra_{i}'] if f'extra_{i}' in file.files else None)
                 for i in range(int(file['count']))]
 
 
@@ -59,7 +59,7 @@ def write(folder, net, criterion, trainers, state, args, plans=None):
         nd.save(str(aside / 'criterion.params'), {name: parameter.data().as_in_context(mx.cpu()) for name, parameter
                                                   in criterion._collect_params_with_prefix().items()})
         for number, trainer in enumerate(trainers):
-            trainer.save_states(str(aside / 'trainer{}.states'.format(number)))
+            trainer.save_states(str(aside / f'trainer{number}.states'))
         if plans is not None:
             save_plans(aside / 'plans.npz', plans)
         (aside / 'args.json').write_text(json.dumps(args, indent=1, sort_keys=True))
@@ -81,7 +81,7 @@ def write(folder, net, criterion, trainers, state, args, plans=None):
             or shutil.disk_usage(folder.parent if folder.parent.exists() else '.').free < 1 << 20
         raise UserError('{} the checkpoint {}: {}. {} Fix: free some space or set --save_dir'.format(
             'The disk is full: could not write' if full else 'Could not write', folder, error,
-            'The last good checkpoint is still {}.'.format(kept) if kept else 'There was no earlier one.')) from error
+            f'The last good checkpoint is still {kept}.' if kept else 'There was no earlier one.')) from error
 
 
 def find(folder):
@@ -101,8 +101,9 @@ def locate(run, which='last'):
     run = pathlib.Path(run)
     found = find(run) or find(run / which) or find(run / 'last')
     if found is None:
-        raise UserError('{} holds no checkpoint: expected {}/{}/state.json. Give the folder that training printed.'
-                        .format(run, run, which))
+        raise UserError(f'{run} holds no checkpoint: expected {run}/{which}/state.json. Give the folder that '
+                        'training printed.'
+                        )
     return found
 
 
@@ -130,12 +131,12 @@ def restore(folder, net, criterion, trainers, ctx):
         own = criterion._collect_params_with_prefix()
         arrays = nd.load(str(folder / 'criterion.params')) if own else {}
         if set(arrays) != set(own):
-            raise ValueError('criterion.params holds {}, the loss has {}'.format(sorted(arrays), sorted(own)))
+            raise ValueError(f'criterion.params holds {sorted(arrays)}, the loss has {sorted(own)}')
         for name, parameter in own.items():
             parameter.set_data(arrays[name].as_in_context(ctx[0]))
         for number, trainer in enumerate(trainers):
-            trainer.load_states(str(folder / 'trainer{}.states'.format(number)))
+            trainer.load_states(str(folder / f'trainer{number}.states'))
     except (OSError, ValueError, AssertionError, mx.MXNetError) as error:
-        raise UserError('the checkpoint {} does not fit the flags or is damaged: {}'.format(folder, error)) from error
+        raise UserError(f'the checkpoint {folder} does not fit the flags or is damaged: {error}') from error
     plans = folder / 'plans.npz'
     return state, load_plans(plans) if plans.exists() else None

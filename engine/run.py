@@ -114,17 +114,18 @@ class Run:
     """
 
     def __init__(self, args, resume=False):
-        name = '{}-{}-{:%Y%m%d-%H%M%S}'.format(args.data_name, args.loss, datetime.datetime.now())
+        name = f'{args.data_name}-{args.loss}-{datetime.datetime.now():%Y%m%d-%H%M%S}'
         self.folder = pathlib.Path(args.save_dir or pathlib.Path('runs', name))
         if not resume and (self.folder / 'args.json').exists():
-            raise UserError('--save_dir={0} already holds a run. Fix: --resume={0} goes on with it, '
-                            'another --save_dir starts a new one'.format(self.folder))
+            raise UserError(f'--save_dir={self.folder} already holds a run. Fix: --resume={self.folder} goes on with '
+                            'it, '
+                            'another --save_dir starts a new one')
         try:
             (self.folder / 'figures').mkdir(parents=True, exist_ok=True)
             if not resume:
                 self.write_json('args.json', dict(vars(args), argv=sys.argv[1:]))
         except OSError as error:
-            raise UserError('--save_dir={}: cannot write there ({})'.format(self.folder, error.strerror)) from error
+            raise UserError(f'--save_dir={self.folder}: cannot write there ({error.strerror})') from error
         self.board = tensorboardX.SummaryWriter(str(self.folder / 'tensorboard'), flush_secs=10)
 
     def write_json(self, name, value):

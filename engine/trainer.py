@@ -120,9 +120,9 @@ class Trainer:
         rng = np.random.RandomState([self.args.seed, epoch])
         plans = self.sampler.plan(epoch, rng, self.embed_train)
         if not plans:
-            raise UserError('--sampler={} found no batch: --batch_size={} with {} images of {} classes. Fix: a smaller '
-                            '--batch_size or --num_instances'.format(
-                                self.args.sampler, self.args.batch_size, len(self.train), self.train.num_classes))
+            raise UserError(f'--sampler={self.args.sampler} found no batch: --batch_size={self.args.batch_size} with '
+                            f'{len(self.train)} images of {self.train.num_classes} classes. Fix: a smaller '
+                            '--batch_size or --num_instances')
         return plans
 
     def fit(self):
@@ -174,7 +174,7 @@ class Trainer:
         args, state = self.args, self.state
         average = Average(state['loss_sum'], state['loss_count'])
         first, clock, waited = state['step'], time.time(), self.loader.wait_seconds
-        bar = tqdm(total=len(plans), initial=first, desc='epoch {}'.format(epoch), leave=False, dynamic_ncols=True,
+        bar = tqdm(total=len(plans), initial=first, desc=f'epoch {epoch}', leave=False, dynamic_ncols=True,
                    disable=not sys.stderr.isatty())
         for batch in self.loader(plans[first:]):
             lr = self.schedule.lr(state['iteration'], epoch) * factor
@@ -188,7 +188,7 @@ class Trainer:
             if state['iteration'] % args.summary_step == 0 or state['step'] == len(plans):
                 self.log_step(epoch, loss, lr)
             bar.update()
-            bar.set_postfix(loss='{:.4f}'.format(average.mean), refresh=False)
+            bar.set_postfix(loss=f'{average.mean:.4f}', refresh=False)
             reached = args.train_iters and state['iteration'] >= args.train_iters
             updated = state['iteration'] % args.caffe_iter_size == 0
             if signals.received is not None and updated and state['step'] < len(plans) and not reached:
@@ -250,7 +250,7 @@ class Trainer:
                         'Fix: a lower --lr, --grad_clip, or look at these images. {}'.format(
                             value, self.state['iteration'], self.state['epoch'], ', '.join(names[:8]),
                             ', ...' if len(names) > 8 else '', len(names), listing,
-                            'Last good checkpoint: {}'.format(good) if good else 'No checkpoint had been written yet.'))
+                            f'Last good checkpoint: {good}' if good else 'No checkpoint had been written yet.'))
 
     def log_step(self, epoch, loss, lr):
         """One point of the curves."""
@@ -280,7 +280,7 @@ class Trainer:
         if last or stop or (epoch + 1 - args.start_epoch) % args.eval_epoch_term == 0:
             improved, scores = self.score(epoch)
             line.update(scores)
-            text += ''.join('  {} {:.4f}'.format(key, scores[key]) for key in ('accuracy',) if key in scores)
+            text += ''.join(f'  {key} {scores[key]:.4f}' for key in ('accuracy',) if key in scores)
             held = 'val_recall' if 'val_recall' in scores else 'recall'
             text += '  ' + '  '.join('{}R@{} {:.4f}'.format('held-out ' if held == 'val_recall' else '', k, v)
                                      for k, v in scores[held].items())
@@ -291,7 +291,7 @@ class Trainer:
         if improved:
             self.save('best')
         if stop:
-            print('stopped early: the epoch loss has not improved for {} epochs'.format(args.early_stopping))
+            print(f'stopped early: the epoch loss has not improved for {args.early_stopping} epochs')
         return last or stop
 
     def score(self, epoch):
@@ -306,12 +306,12 @@ class Trainer:
             first = next(iter(recall))
             prefix = 'metric' if part == 'test' else 'validation'
             for k, value in recall.items():
-                board.add_scalar('{}/R{}'.format(prefix, k), value, state['iteration'])
-                board.add_scalar('{}_epoch/R{}'.format(prefix, k), value, epoch)
+                board.add_scalar(f'{prefix}/R{k}', value, state['iteration'])
+                board.add_scalar(f'{prefix}_epoch/R{k}', value, epoch)
             state['last'][part] = dict(result[part], epoch=epoch)
             for name in ('accuracy', 'macro_accuracy'):
                 if name in result[part]:
-                    board.add_scalar('{}/{}'.format(prefix, name), result[part][name], state['iteration'])
+                    board.add_scalar(f'{prefix}/{name}', result[part][name], state['iteration'])
             best = state['best'].get(part)
             if best is None or figure(result[part]) > figure(best):
                 state['best'][part] = dict(result[part], epoch=epoch)
@@ -319,7 +319,7 @@ class Trainer:
                     state['best']['test_at_val'] = dict(result['test'], epoch=epoch)
                 # --val_classes decides which epoch is kept; without it the test set does, the papers' habit
                 improved = improved or part == 'val' or 'val' not in result
-            board.add_scalar('{}/R{}/best'.format(prefix, first), state['best'][part]['recall'][first],
+            board.add_scalar(f'{prefix}/R{first}/best', state['best'][part]['recall'][first],
                              state['iteration'])
         line = {key: result['test'][key] for key in ('recall', 'accuracy', 'macro_accuracy') if key in result['test']}
         if 'val' in result:

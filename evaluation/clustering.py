@@ -82,7 +82,7 @@ def kmeans(embeddings, k, seed=0, n_init=1, iterations=20, library='faiss', ctx=
     """
     x = np.ascontiguousarray(embeddings, dtype=np.float32)
     if not 1 <= k <= len(x):
-        raise UserError('k-means with k={} on {} items: k must be from 1 to the number of items'.format(k, len(x)))
+        raise UserError(f'k-means with k={k} on {len(x)} items: k must be from 1 to the number of items')
     if library == 'sklearn':
         return KMeans(k, n_init=n_init, max_iter=iterations, random_state=seed).fit_predict(x).astype(np.int64)
     from faiss.contrib import clustering

@@ -61,12 +61,12 @@ def save_embeddings(file, embeddings, labels, paths=None, query=None):
     """
     file = pathlib.Path(file)
     if file.suffix not in ('.npz', '.npy'):
-        raise UserError('{}: embeddings are written as .npz or .npy'.format(file))
+        raise UserError(f'{file}: embeddings are written as .npz or .npy')
     embeddings, labels = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
     paths = [''] * len(labels) if paths is None else [str(path) for path in paths]
     if not len(embeddings) == len(labels) == len(paths):
-        raise UserError('{} embeddings, {} labels, {} paths: the numbers must be equal'.format(
-            len(embeddings), len(labels), len(paths)))
+        raise UserError(f'{len(embeddings)} embeddings, {len(labels)} labels, {len(paths)} paths: the numbers must '
+                        'be equal')
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == '.npy':
         np.save(file, embeddings)
@@ -80,7 +80,7 @@ def save_embeddings(file, embeddings, labels, paths=None, query=None):
         writer.writerow(['path', 'label'] + (['query'] if query is not None else []))
         columns = [paths, labels.tolist()] + ([np.asarray(query, dtype=int).tolist()] if query is not None else [])
         writer.writerows(zip(*columns))
-    return '{}, {}'.format(file, _table(file))
+    return f'{file}, {_table(file)}'
 
 
 def load_embeddings(file):
@@ -88,7 +88,7 @@ def load_embeddings(file):
     and `paths` (N,); or of an .npy file beside a .csv of the same name with a column `label`."""
     file = pathlib.Path(file)
     if not file.is_file():
-        raise UserError('--embeddings={}: there is no such file'.format(file))
+        raise UserError(f'--embeddings={file}: there is no such file')
     try:
         arrays = np.load(file, allow_pickle=False)
         if isinstance(arrays, np.ndarray):
@@ -97,31 +97,30 @@ def load_embeddings(file):
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError('--embeddings={}: not a NumPy .npz or .npy file of plain arrays ({})'.format(
-            file, error)) from error
+        raise UserError(f'--embeddings={file}: not a NumPy .npz or .npy file of plain arrays ({error})') from error
     for name in ('embeddings', 'labels'):
         if name not in arrays:
-            raise UserError('--embeddings={}: the array `{}` is missing. It needs embeddings (N, D) and labels (N)'
-                            .format(file, name))
+            raise UserError(f'--embeddings={file}: the array `{name}` is missing. It needs embeddings (N, D) and '
+                            'labels (N)'
+                            )
     x, labels = arrays['embeddings'], arrays['labels']
     if x.ndim != 2 or x.dtype.kind not in 'fiu':
-        raise UserError('--embeddings={}: `embeddings` is {} {}, expected numbers (N, D)'.format(
-            file, x.dtype, x.shape))
+        raise UserError(f'--embeddings={file}: `embeddings` is {x.dtype} {x.shape}, expected numbers (N, D)')
     for name in ('labels', 'query', 'paths'):
         if name in arrays and arrays[name].shape != (len(x),):
-            raise UserError('--embeddings={}: `{}` has shape {}, expected ({},) as there are {} embeddings'.format(
-                file, name, arrays[name].shape, len(x), len(x)))
+            raise UserError(f'--embeddings={file}: `{name}` has shape {arrays[name].shape}, expected ({len(x)},) as '
+                            f'there are {len(x)} embeddings')
     query = arrays.get('query')
     return Embeddings(x.astype(np.float32), labels, None if query is None else query.astype(bool), arrays.get('paths'))
 
 
 def _read_table(file):
     if not file.is_file():
-        raise UserError('--embeddings: the labels are expected in {}, which is missing'.format(file))
+        raise UserError(f'--embeddings: the labels are expected in {file}, which is missing')
     with open(file, newline='', encoding='utf-8') as stream:
         rows = list(csv.DictReader(stream))
     if not rows or rows[0].get('label') is None:
-        raise UserError('{}: expected a header with the column `label`, and rows'.format(file))
+        raise UserError(f'{file}: expected a header with the column `label`, and rows')
     labels = [row['label'] for row in rows]
     with contextlib.suppress(ValueError):    # names of classes serve as well
         labels = [int(label) for label in labels]

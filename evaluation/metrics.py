@@ -74,7 +74,7 @@ def confusion_matrix(labels, predictions, num_classes=None):
     """int64 (C, C): rows are the truth, columns the prediction."""
     labels, predictions = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
     if labels.shape != predictions.shape:
-        raise UserError('{} labels but {} predictions'.format(labels.shape, predictions.shape))
+        raise UserError(f'{labels.shape} labels but {predictions.shape} predictions')
     count = num_classes or int(max(labels.max(), predictions.max())) + 1
     return np.bincount(labels * count + predictions, minlength=count * count).reshape(count, count)
 

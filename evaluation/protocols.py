@@ -26,42 +26,41 @@ def add_args(group):
 
 def _some(rows):
     shown = ', '.join(map(str, rows[:10]))
-    return '{} ({} in all)'.format(shown, len(rows)) if len(rows) > 10 else shown
+    return f'{shown} ({len(rows)} in all)' if len(rows) > 10 else shown
 
 
 def check_embeddings(embeddings, labels, metric='euclidean'):
     """Warnings (list of str) about embeddings (N, D) of labels (N,); UserError if they are unusable."""
     embeddings, labels = np.asarray(embeddings), np.asarray(labels)
     if embeddings.ndim != 2 or not embeddings.size:
-        raise UserError('embeddings have shape {}, expected (N, D)'.format(embeddings.shape))
+        raise UserError(f'embeddings have shape {embeddings.shape}, expected (N, D)')
     if labels.shape != (len(embeddings),):
-        raise UserError('{} embeddings but labels of shape {}: there must be one label for each'.format(
-            len(embeddings), labels.shape))
+        raise UserError(f'{len(embeddings)} embeddings but labels of shape {labels.shape}: there must be one label '
+                        'for each')
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
-        raise UserError('embeddings hold NaN or infinite numbers in rows {}'.format(_some(bad)))
+        raise UserError(f'embeddings hold NaN or infinite numbers in rows {_some(bad)}')
     zero = np.flatnonzero(~embeddings.any(axis=1))
     if len(zero) and metric == 'cosine':
-        raise UserError('--metric=cosine is undefined for zero vectors, rows {}. Fix: --metric=euclidean'.format(
-            _some(zero)))
-    return ['zero vectors in rows {}'.format(_some(zero))] if len(zero) else []
+        raise UserError(f'--metric=cosine is undefined for zero vectors, rows {_some(zero)}. Fix: --metric=euclidean')
+    return [f'zero vectors in rows {_some(zero)}'] if len(zero) else []
 
 
 def check_labels(labels, ks, query=None):
     """Warnings (list of str) about labels (N,), query None or bool (N,); UserError if no Recall@K can follow."""
     values, number = np.unique(labels, return_inverse=True)
     if len(values) < 2:
-        raise UserError('all {} items have the label {}: retrieval needs at least two classes'.format(
-            len(number), values[0]))
+        raise UserError(f'all {len(number)} items have the label {values[0]}: retrieval needs at least two classes')
     metrics.check_ks(ks, knn.most_neighbours(len(number), query))
     queries, galleries, own = knn.parts(len(number), query)
     positives = np.bincount(number[galleries], minlength=len(values))[number[queries]] - (own >= 0)
     lone, where = int((positives == 0).sum()), '' if query is None else ' in the gallery'
     if lone == len(queries):
-        raise UserError('no query has another item of its class{}: nothing can be retrieved'.format(where))
+        raise UserError(f'no query has another item of its class{where}: nothing can be retrieved')
     if lone:
-        return ['{} of {} queries have no other item of their class{}; Recall@K counts them as misses, the other '
-                'metrics leave them out'.format(lone, len(queries), where)]
+        return [f'{lone} of {len(queries)} queries have no other item of their class{where}; Recall@K counts them as '
+                'misses, the other '
+                'metrics leave them out']
     return []
 
 
@@ -110,8 +109,8 @@ def classification(logits, labels):
     """{'accuracy', 'macro_accuracy', 'n', 'num_classes'} of logits (N, C) or predicted classes (N,), labels (N,)."""
     logits = np.asarray(logits)
     if logits.ndim == 2 and not np.isfinite(logits).all():
-        raise UserError('logits hold NaN or infinite numbers in rows {}'.format(
-            _some(np.flatnonzero(~np.isfinite(logits).all(axis=1)))))
+        raise UserError(f'logits hold NaN or infinite numbers in rows '
+                        f'{_some(np.flatnonzero(~np.isfinite(logits).all(axis=1)))}')
     confusion = metrics.confusion_matrix(labels, logits.argmax(axis=1) if logits.ndim == 2 else logits,
                                          logits.shape[1] if logits.ndim == 2 else None)
     return {'accuracy': metrics.accuracy(confusion), 'macro_accuracy': metrics.macro_accuracy(confusion),
@@ -132,7 +131,7 @@ def table(result):
     rows = [('Recall@' + k, value) for k, value in result.get('recall', {}).items()]
     rows += [('Precision@' + k, value) for k, value in result.get('precision', {}).items()]
     rows += [(name, result[key]) for key, name in NAMES.items() if key in result]
-    lines += ['{:<28} {:10.4f}'.format(name, value) for name, value in rows]
+    lines += [f'{name:<28} {value:10.4f}' for name, value in rows]
     return '\n'.join(lines + ['note: ' + text for text in result.get('warnings', [])])
 
 
@@ -145,8 +144,7 @@ def result_folder(folder):
     """Path of a folder for a result; UserError if it is a training run's, whose result would be lost."""
     folder = pathlib.Path(folder)
     if (folder / 'log.jsonl').exists():
-        raise UserError('--save_dir={0} holds the result of a training run. Fix: --save_dir={0}/evaluation'.format(
-            folder))
+        raise UserError(f'--save_dir={folder} holds the result of a training run. Fix: --save_dir={folder}/evaluation')
     return folder
 
 
@@ -161,7 +159,7 @@ def write_result(folder, result, rule):
         aside.write_text(json.dumps(result, indent=1, sort_keys=True, default=str) + '\n')
         aside.replace(folder / 'result.json')
     except OSError as error:
-        raise UserError('--save_dir={}: cannot write there ({})'.format(folder, error.strerror)) from error
+        raise UserError(f'--save_dir={folder}: cannot write there ({error.strerror})') from error
 
 
 def score_file(args):

@@ -43,11 +43,10 @@ def lfw(embeddings, a, b, same, folds=10, metric='euclidean', fars=FARS):
     """
     a, b, same = np.asarray(a), np.asarray(b), np.asarray(same, dtype=bool)
     if not len(a) == len(b) == len(same):
-        raise UserError('{}, {} rows and {} decisions: pairs need one of each'.format(len(a), len(b), len(same)))
+        raise UserError(f'{len(a)}, {len(b)} rows and {len(same)} decisions: pairs need one of each')
     if np.ndim(folds) == 0:
         if not 2 <= folds <= len(a):
-            raise UserError('{} folds of {} pairs: there must be from 2 folds to one for each pair'.format(
-                folds, len(a)))
+            raise UserError(f'{folds} folds of {len(a)} pairs: there must be from 2 folds to one for each pair')
         folds = np.arange(len(a)) * int(folds) // len(a)
     folds = np.asarray(folds)
     if same.all() or not same.any():
@@ -64,5 +63,5 @@ def lfw(embeddings, a, b, same, folds=10, metric='euclidean', fars=FARS):
         'accuracy': float(np.mean(accuracies)),
         'accuracy_se': float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))),
         'accuracy_folds': accuracies, 'thresholds': thresholds, 'auc': float(sk.roc_auc_score(same, scores)),
-        'tar_at_far': {'{:g}'.format(far): float(tpr[fpr <= far].max()) for far in fars}, 'n_pairs': len(same),
+        'tar_at_far': {f'{far:g}': float(tpr[fpr <= far].max()) for far in fars}, 'n_pairs': len(same),
     }

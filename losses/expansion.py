@@ -29,11 +29,13 @@ def add_args(group, n_inner_pts=0):
 def check_batch(n_inner_pts, batch_size, num_instances=None):
     """Raise UserError unless the rows of a batch pair up."""
     if n_inner_pts and batch_size % 2:
-        raise UserError('--n_inner_pts={} pairs the rows of a batch, but --batch_size={} is odd. Fix: an even batch '
-                        'size, or --n_inner_pts=0'.format(n_inner_pts, batch_size))
+        raise UserError(f'--n_inner_pts={n_inner_pts} pairs the rows of a batch, but --batch_size={batch_size} is '
+                        'odd. Fix: an even batch '
+                        'size, or --n_inner_pts=0')
     if n_inner_pts and num_instances is not None and num_instances % 2:
-        raise UserError('--n_inner_pts={} pairs neighbouring images of a class, but --num_instances={} is odd. Fix: an '
-                        'even number, or --n_inner_pts=0'.format(n_inner_pts, num_instances))
+        raise UserError(f'--n_inner_pts={n_inner_pts} pairs neighbouring images of a class, but '
+                        f'--num_instances={num_instances} is odd. Fix: an '
+                        'even number, or --n_inner_pts=0')
 
 
 def partner(F, x):

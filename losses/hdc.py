@@ -48,8 +48,8 @@ class HDC(Criterion):
             raise UserError('--hdc_dims={} must name one positive size for each depth, such as 128,128,128'.format(
                 ','.join(map(str, dims))))
         if len(dims) != len(ratios):
-            raise UserError('--hdc_dims has {} depths and --hdc_ratios {}. Fix: one ratio for each depth'.format(
-                len(dims), len(ratios)))
+            raise UserError(f'--hdc_dims has {len(dims)} depths and --hdc_ratios {len(ratios)}. Fix: one ratio for '
+                            'each depth')
         if not all(0 < ratio <= 1 for ratio in ratios):
             raise UserError('--hdc_ratios={} must lie above 0 and at most 1: they are shares of the pairs'.format(
                 ','.join(map(str, ratios))))

@@ -113,8 +113,9 @@ class HeatedSoftmax(Criterion):
     def schedule(self, epoch, epochs):
         """(alpha, factor on the learning rate) of epoch `epoch` of `epochs`, as Python floats."""
         if self.heat_up and self.nb_hu_epoch >= epochs:
-            raise UserError('--nb_hu_epoch={} leaves no epoch to train before the softmax is heated up (--epochs={}). '
-                            'Fix: --nb_hu_epoch below --epochs'.format(self.nb_hu_epoch, epochs))
+            raise UserError(f'--nb_hu_epoch={self.nb_hu_epoch} leaves no epoch to train before the softmax is heated '
+                            f'up (--epochs={epochs}). '
+                            'Fix: --nb_hu_epoch below --epochs')
         alpha, factor = self.alpha0, 1.0
         if self.alpha_decay:
             alpha, factor = alpha / 1.41 ** (epoch // 10), 0.562 ** (epoch // 10)

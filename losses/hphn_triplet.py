@@ -50,7 +50,7 @@ class HPHNTriplet(Criterion):
                                 '(default: %(default)s)')
         for name, words in (('alpha', 'scale of positives'), ('beta', 'scale of negatives'), ('sigma', 'threshold')):
             group.add_argument('--' + name, type=float, default=None,
-                               help='{} of --loss=multi_similarity; HPHN has none and ignores it'.format(words))
+                               help=f'{words} of --loss=multi_similarity; HPHN has none and ignores it')
 
     @classmethod
     def from_args(cls, args, num_classes):

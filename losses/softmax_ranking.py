@@ -143,8 +143,8 @@ class SoftmaxRanking(Criterion):
         super().__init__(**kwargs)
         self.train_mode = MODES[pick_name('--train_mode', train_mode, MODES)]
         if self.train_mode == 'semi_hard' and isinstance(margin, str):
-            raise UserError('--margin={} does not fit --train_mode=semi_hard. Fix: a number such as 0.2, or '
-                            '--train_mode=hard'.format(margin))
+            raise UserError(f'--margin={margin} does not fit --train_mode=semi_hard. Fix: a number such as 0.2, or '
+                            '--train_mode=hard')
         self.triplet_loss_lambda, self.margin = triplet_loss_lambda, margin
         self.center_lambda, self.center_alpha = center_lambda, center_alpha
         self.seen = []
@@ -183,8 +183,9 @@ class SoftmaxRanking(Criterion):
         if vanilla and args.sampler != 'random':
             return ['the paper\'s softmax baseline shuffles single images: --sampler=random']
         if not vanilla and args.sampler == 'random':
-            return ['--sampler=random leaves few positive pairs to --train_mode={}; the paper draws {} images of each '
-                    'class: --sampler=ranking'.format(args.train_mode, 4)]
+            return [f'--sampler=random leaves few positive pairs to --train_mode={args.train_mode}; the paper draws '
+                    f'{4} images of each '
+                    'class: --sampler=ranking']
         return []
 
     def inputs(self, out, batch):

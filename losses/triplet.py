@@ -22,7 +22,7 @@ def number_or_soft(text):
     try:
         return bounded(float, 0.0)(text)
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError('{!r} is neither a number from 0 on nor the word soft'.format(text)) from None
+        raise argparse.ArgumentTypeError(f'{text!r} is neither a number from 0 on nor the word soft') from None
 
 
 class MinedTriplets(Criterion):
@@ -53,7 +53,7 @@ class MinedTriplets(Criterion):
 
     def mine(self, x, label):
         """int (3, T): anchor, positive, negative, from embedding x (n, D) and label, a numpy array (n,)."""
-        raise NotImplementedError('{} must define mine()'.format(type(self).__name__))
+        raise NotImplementedError(f'{type(self).__name__} must define mine()')
 
     def pair_distances(self, F, x, rows=None):
         """(positive, negative) distances, (n, n) both. rows : n if it is known."""

@@ -27,7 +27,7 @@ CAFFE = Preprocessing((104.0, 117.0, 128.0), (1.0, 1.0, 1.0), 'bgr', 255, 224)
 HALF = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 'rgb', 1, 224)
 
 # Names of the zoo inside MXNet (its get_model does not publish them).
-GLUON = tuple('{}{}'.format(stem, tail) for stem, tails in (
+GLUON = tuple(f'{stem}{tail}' for stem, tails in (
     ('resnet', ('18_v1', '34_v1', '50_v1', '101_v1', '152_v1', '18_v2', '34_v2', '50_v2', '101_v2', '152_v2')),
     ('vgg', ('11', '13', '16', '19', '11_bn', '13_bn', '16_bn', '19_bn')), ('alexnet', ('',)),
     ('densenet', ('121', '161', '169', '201')), ('squeezenet', ('1.0', '1.1')), ('inceptionv3', ('',)),
@@ -100,8 +100,9 @@ class Backbone(namedtuple('Backbone', 'name zoo trunk preprocessing map_tap casc
         depths = self.cascade or [i for i, shape in enumerate(shapes)
                                   if i == last or (len(shape) == 4 and shapes[i + 1][2:] != shape[2:])]
         if wish > len(depths):
-            raise UserError('--backbone={} has {} depths for a cascade, {} are asked for. Fix: fewer dimensions in the '
-                            'cascade, or another backbone'.format(self.name, len(depths), wish))
+            raise UserError(f'--backbone={self.name} has {len(depths)} depths for a cascade, {wish} are asked for. '
+                            'Fix: fewer dimensions in the '
+                            'cascade, or another backbone')
         return tuple(depths[len(depths) - wish:-1])
 
 
@@ -190,8 +191,9 @@ def _traced(name, net):
         while nodes[node]['op'] in passed:
             node = nodes[node]['inputs'][0][0]
         if passed is _BEHIND_POOLING and nodes[node]['op'] not in _POOLING:
-            raise UserError('--backbone={} has no pooling before its classifier, so it cannot be a trunk. Fix: for '
-                            'example googlenet, resnet50_v1 or mobilenet1.0'.format(name))
+            raise UserError(f'--backbone={name} has no pooling before its classifier, so it cannot be a trunk. Fix: '
+                            'for '
+                            'example googlenet, resnet50_v1 or mobilenet1.0')
     internals, wanted = output.get_internals(), nodes[node]['name']
     same_name = [i for i, out in enumerate(internals.list_outputs()) if out == wanted + '_output']
     earlier = sum(other['name'] == wanted for other in nodes[:node])          # blocks that are applied several times
@@ -208,7 +210,7 @@ def get_backbone(name, weights=False):
     if key in OWN:
         make, preprocessing = OWN[key]
         if weights:
-            raise UserError('--backbone={} has no pretrained weights. Fix: --pretrained=false'.format(key))
+            raise UserError(f'--backbone={key} has no pretrained weights. Fix: --pretrained=false')
         net = make(prefix=key + '_')
         return Backbone(key, net, Trunk(net._children.values()), preprocessing, None, ())
     make = _maker(key)
@@ -221,9 +223,10 @@ def get_backbone(name, weights=False):
         if not weights:
             raise
         reason = '{}: {}'.format(type(error).__name__, (str(error).splitlines() or [''])[0][:200])
-        raise UserError('the pretrained weights of --backbone={} could not be fetched ({}). Fix: connect to the '
+        raise UserError(f'the pretrained weights of --backbone={key} could not be fetched ({reason}). Fix: connect '
+                        'to the '
                         'network, set MXNET_GLUON_REPO to a mirror, or download the file elsewhere and give '
-                        '--pretrained=FILE'.format(key, reason)) from error
+                        '--pretrained=FILE') from error
     blocks = _cut(key, net)
     preprocessing = PREPROCESSING.get(key, IMAGENET._replace(size=getattr(net, 'in_size', (224,))[0]))
     map_tap = None

@@ -35,7 +35,7 @@ class EmbeddingNet(gluon.HybridBlock):
     def __init__(self, backbone, head, feature, preprocessing, size, **kwargs):
         super().__init__(**kwargs)
         if feature not in FEATURES:
-            raise UserError('criterion.feature={!r} is unknown. Legal values: None, pooled, map'.format(feature))
+            raise UserError(f'criterion.feature={feature!r} is unknown. Legal values: None, pooled, map')
         self.backbone = backbone.name
         self.feature = feature
         self.preprocessing = preprocessing
@@ -180,7 +180,7 @@ def resolve_preprocessing(base, args):
             continue
         if len(values) not in (1, 3):
             raise UserError('--{}={} has {} numbers. Fix: give one, or one for each of the 3 channels'.format(
-                flag, ','.join('{:g}'.format(v) for v in values), len(values)))
+                flag, ','.join(f'{v:g}' for v in values), len(values)))
         changes[flag] = tuple(values) * (3 // len(values))
     return weights.checked(base._replace(**changes), 'the flags --mean, --std, --channel_order and --pixel_range')
 
@@ -229,8 +229,8 @@ def _assemble(backbone, head, feature, preprocessing, size, ctx):
             net(nd.zeros((1, size, size, 3), dtype='uint8', ctx=ctx[0]))[0].wait_to_read()
     except (mx.MXNetError, ValueError) as error:      # ValueError: from the layers' deferred initialisation
         reason = str(error).split('Check failed:')[-1].strip().splitlines()[0]
-        raise UserError('--backbone={} cannot take pictures of {}x{} pixels: {}. Fix: --image_size={}'.format(
-            net.backbone, size, size, reason, preprocessing.size)) from error
+        raise UserError(f'--backbone={net.backbone} cannot take pictures of {size}x{size} pixels: {reason}. Fix: '
+                        f'--image_size={preprocessing.size}') from error
     net.hybridize(static_alloc=True)
     return net
 
@@ -240,8 +240,9 @@ def load(file, ctx=None):
     arrays = weights.load_file(file)
     described = weights.unpack(arrays)
     if described is None:
-        raise UserError('{} holds no description of its network: it was not written by this program. Fix: train with '
-                        '--pretrained={}'.format(pathlib.Path(file).name, file))
+        raise UserError(f'{pathlib.Path(file).name} holds no description of its network: it was not written by this '
+                        'program. Fix: train with '
+                        f'--pretrained={file}')
     backbone = backbones.get_backbone(described['backbone'])
     head = heads.get_head(described['head'], described['embed_dim'], described['dims'])
     preprocessing = weights.preprocessing(backbone.preprocessing, described['preprocessing'], file)

@@ -123,8 +123,8 @@ class Cascade(Head):
         self.taps = len(dims)
         with self.name_scope():
             for k, dim in enumerate(dims):
-                self.register_child(nn.Dense(dim, weight_initializer=XAVIER, prefix='level{}_'.format(k)),
-                                    'level{}'.format(k))
+                self.register_child(nn.Dense(dim, weight_initializer=XAVIER, prefix=f'level{k}_'),
+                                    f'level{k}')
 
     def hybrid_forward(self, F, *maps):
         parts = [F.L2Normalization(dense(pool(F, x)), mode='instance')

@@ -27,15 +27,16 @@ def load_file(file):
     """name -> NDArray of a parameter file."""
     path = pathlib.Path(file).expanduser()
     if not path.is_file():
-        raise UserError('--pretrained={}: there is no such file. Fix: the path of a parameter file, true (download) or '
-                        'false (random start)'.format(file))
+        raise UserError(f'--pretrained={file}: there is no such file. Fix: the path of a parameter file, true '
+                        '(download) or '
+                        'false (random start)')
     try:
         arrays = nd.load(str(path))
     except mx.MXNetError as error:
-        raise UserError('{} is not a parameter file of MXNet, or it is damaged. Fix: download or save it '
-                        'again'.format(path)) from error
+        raise UserError(f'{path} is not a parameter file of MXNet, or it is damaged. Fix: download or save it '
+                        'again') from error
     if not isinstance(arrays, dict) or not arrays:
-        raise UserError('{} holds no named parameters. Fix: write it with save_parameters'.format(path))
+        raise UserError(f'{path} holds no named parameters. Fix: write it with save_parameters')
     return arrays
 
 
@@ -53,9 +54,9 @@ def checked(preprocessing, source):
         problem = 'range must be 1 or 255'
     elif p.range == 1 and max(p.mean) > 1:
         problem = 'mean {} is larger than the range 1: pixels of 0..255 want range 255 (--pixel_range=255)'.format(
-            ','.join('{:g}'.format(m) for m in p.mean))
+            ','.join(f'{m:g}' for m in p.mean))
     if problem:
-        raise UserError('preprocessing of {}: {}'.format(source, problem))
+        raise UserError(f'preprocessing of {source}: {problem}')
     return p
 
 
@@ -67,20 +68,20 @@ def read(file, backbone):
     """
     arrays = load_file(file)
     described = unpack(arrays)
-    side = pathlib.Path('{}.json'.format(file)).expanduser()
+    side = pathlib.Path(f'{file}.json').expanduser()
     if described is not None:
         return arrays, preprocessing(backbone.preprocessing, described['preprocessing'], file)
     if side.is_file():
         try:
             values = json.loads(side.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise UserError('{} is not JSON: {}'.format(side, error)) from error
+            raise UserError(f'{side} is not JSON: {error}') from error
         return arrays, preprocessing(backbone.preprocessing, values, side)
     p = backbone.preprocessing
     print('{} says nothing of its preprocessing: taking that of {} ({}, 0..{}, mean {}, std {}). Other values: --mean, '
           '--std, or {}'.format(pathlib.Path(file).name, backbone.name, p.order.upper(), p.range,
-                                ','.join('{:g}'.format(m) for m in p.mean),
-                                ','.join('{:g}'.format(s) for s in p.std), side.name))
+                                ','.join(f'{m:g}' for m in p.mean),
+                                ','.join(f'{s:g}' for s in p.std), side.name))
     return arrays, p
 
 
@@ -105,8 +106,8 @@ def _put(params, arrays, file, what):
             raise UserError('{} has no parameter {}, which {} needs: it belongs to another network. Its first names '
                             'are {}'.format(file, name, what, ', '.join(sorted(arrays)[:3])))
         if tuple(arrays[name].shape) != tuple(param.shape):
-            raise UserError('{}: parameter {} has shape {}, but {} needs {}: it belongs to another network'.format(
-                file, name, tuple(arrays[name].shape), what, tuple(param.shape)))
+            raise UserError(f'{file}: parameter {name} has shape {tuple(arrays[name].shape)}, but {what} needs '
+                            f'{tuple(param.shape)}: it belongs to another network')
     for name, param in params.items():
         param.set_data(arrays[name].astype(param.dtype, copy=False))
 
@@ -118,7 +119,7 @@ def fill(net, backbone, arrays, file):
         source = {name: p for name, p in net._collect_params_with_prefix().items() if id(p) in trunk}
     else:
         source = {name: p for name, p in backbone.zoo._collect_params_with_prefix().items() if id(p) in trunk}
-    _put(source, arrays, file, '--backbone={}'.format(backbone.name))
+    _put(source, arrays, file, f'--backbone={backbone.name}')
 
 
 def restore(net, arrays, file):

@@ -32,7 +32,7 @@ class Sampler:
 
     def indices(self, epoch, rng, embed):
         """The epoch's batches: an iterable of int arrays, or of (index, extra) pairs."""
-        raise NotImplementedError('{} must define indices()'.format(type(self).__name__))
+        raise NotImplementedError(f'{type(self).__name__} must define indices()')
 
     def plan(self, epoch, rng, embed=None):
         """List of Plan for one epoch.

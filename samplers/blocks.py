@@ -42,21 +42,23 @@ class Blocks(Sampler):
         self.batches = batches_per_epoch or count
         enough = np.isin(self.labels, self.usable)
         if not enough.any():
-            raise UserError('--num_instances={} is more than any class has images ({}). Fix: at most {}'.format(
-                num_instances, max(len(rows) for rows in members), max(len(rows) for rows in members)))
+            raise UserError(f'--num_instances={num_instances} is more than any class has images '
+                            f'({max(len(rows) for rows in members)}). Fix: at most '
+                            f'{max(len(rows) for rows in members)}')
         self.per_batch = check(self.labels[enough], batch_size, num_instances)
         self.size = np.array([len(members[c]) for c in self.usable], dtype=np.float64)
         self.families = None
         if inside:
             if super_label is None:
-                raise UserError('--blocks={} needs classes of classes, which this data set does not have. Fix: '
-                                '--blocks=cub'.format(blocks))
+                raise UserError(f'--blocks={blocks} needs classes of classes, which this data set does not have. Fix: '
+                                '--blocks=cub')
             family = np.array([super_label[members[c][0]] for c in self.usable])
             found = [np.flatnonzero(family == f) for f in np.unique(family)]
             self.families = [positions for positions in found if len(positions) > 1]
             if not self.families:
-                raise UserError('--blocks={}: no super class has two classes of {} images. Fix: a smaller '
-                                '--num_instances, or --blocks=cub'.format(blocks, num_instances))
+                raise UserError(f'--blocks={blocks}: no super class has two classes of {num_instances} images. Fix: '
+                                'a smaller '
+                                '--num_instances, or --blocks=cub')
 
     @staticmethod
     def add_args(group):
@@ -66,7 +68,7 @@ class Blocks(Sampler):
                            help='how the classes of a batch are chosen; *_in: all from one super class')
         group.add_argument('--batches_per_epoch', type=bounded(int, 0), default=0, metavar='N',
                            help="batches in an epoch; 0: the original's, {}".format(
-                               ', '.join('{} {}'.format(name, BLOCKS[name][0]) for name in sorted(BLOCKS))))
+                               ', '.join(f'{name} {BLOCKS[name][0]}' for name in sorted(BLOCKS))))
 
     @classmethod
     def from_args(cls, args, labels, super_label=None):

@@ -104,7 +104,7 @@ class Local(Sampler):
         """Pairs (index, Triplets)."""
         features = np.asarray(embed(), dtype=np.float32)
         if len(features) != len(self.labels):
-            raise ValueError('embed() gave {} rows for {} images'.format(len(features), len(self.labels)))
+            raise ValueError(f'embed() gave {len(features)} rows for {len(self.labels)} images')
         if not np.isfinite(features).all():
             raise UserError('the embedding of the training set is not finite, so it has no neighbourhoods. Fix: a '
                             'smaller --lr')

@@ -27,17 +27,18 @@ class Pairs(Sampler):
     def __init__(self, labels, batch_size, super_share=0.0, super_label=None):
         super().__init__(labels)
         if batch_size % 2:
-            raise UserError('--batch_size={} is odd; a batch is pairs. Fix: --batch_size={}'.format(
-                batch_size, batch_size + 1))
+            raise UserError(f'--batch_size={batch_size} is odd; a batch is pairs. Fix: --batch_size={batch_size + 1}')
         if super_share and super_label is None:
-            raise UserError('--super_share={:g} needs classes of classes, which this data set does not have. Fix: '
-                            '--super_share=0'.format(super_share))
+            raise UserError(f'--super_share={super_share:g} needs classes of classes, which this data set does not '
+                            'have. Fix: '
+                            '--super_share=0')
         self.members = members_of(labels)
         self.pairs_per_batch, self.super_share = batch_size // 2, super_share
         useful = sum(len(rows) > 1 for rows in self.members)
         if self.pairs_per_batch > useful:
-            raise UserError('--batch_size={} needs {} classes of two or more images, but the training set has {}. Fix: '
-                            '--batch_size={} or less'.format(batch_size, self.pairs_per_batch, useful, 2 * useful))
+            raise UserError(f'--batch_size={batch_size} needs {self.pairs_per_batch} classes of two or more images, '
+                            f'but the training set has {useful}. Fix: '
+                            f'--batch_size={2 * useful} or less')
         self.family = None if not super_share else np.array(
             [super_label[rows[0]] if len(rows) else -1 for rows in self.members])
 

@@ -18,17 +18,17 @@ def check(labels, batch_size, num_instances, least=2):
     """P = batch_size / num_instances; UserError with the fix when the data set cannot give such batches."""
     classes = len(np.unique(labels))
     if num_instances < least:
-        raise UserError('--num_instances={} gives no pair of one class. Fix: at least {}, or --sampler=random'.format(
-            num_instances, least))
+        raise UserError(f'--num_instances={num_instances} gives no pair of one class. Fix: at least {least}, or '
+                        '--sampler=random')
     if batch_size % num_instances:
         low = max(batch_size // num_instances, 1) * num_instances
-        raise UserError('--batch_size={} is not a multiple of --num_instances={}. Fix: --batch_size={} or {}'.format(
-            batch_size, num_instances, low, low + num_instances))
+        raise UserError(f'--batch_size={batch_size} is not a multiple of --num_instances={num_instances}. Fix: '
+                        f'--batch_size={low} or {low + num_instances}')
     per_batch = batch_size // num_instances
     if per_batch > classes:
-        raise UserError('--batch_size={} with --num_instances={} needs {} classes a batch, but the training set has '
-                        '{}. Fix: --batch_size={} or a larger --num_instances'.format(
-                            batch_size, num_instances, per_batch, classes, classes * num_instances))
+        raise UserError(f'--batch_size={batch_size} with --num_instances={num_instances} needs {per_batch} classes a '
+                        'batch, but the training set has '
+                        f'{classes}. Fix: --batch_size={classes * num_instances} or a larger --num_instances')
     return per_batch
 
 

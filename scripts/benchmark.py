@@ -56,5 +56,5 @@ if __name__ == '__main__':
     try:
         sys.exit(main(sys.argv[1:]))
     except UserError as error:
-        print('error: {}'.format(error), file=sys.stderr)
+        print(f'error: {error}', file=sys.stderr)
         sys.exit(2)

@@ -48,22 +48,24 @@ def parse(benchmark, name, root):
         if part is None:
             continue
         if not len(part.class_id):
-            raise UserError('{}: the {} part has no images; is the copy in {} complete?'.format(name, half, root))
+            raise UserError(f'{name}: the {half} part has no images; is the copy in {root} complete?')
         if part.images is None and not benchmark.repeats:
             twice = repeated(part.paths)
             if twice:
-                raise UserError('{}: {} is listed twice in the {} part. Fix: take the list from its source again: '
-                                '{}'.format(name, twice, half, parsed.lists[0]))
+                raise UserError(f'{name}: {twice} is listed twice in the {half} part. Fix: take the list from its '
+                                'source again: '
+                                f'{parsed.lists[0]}')
     if parsed.train is not None and parsed.train.images is None and not benchmark.repeats:
         both = set(parsed.train.paths) & set(parsed.test.paths)
         if both:
-            raise UserError('{}: {} images are listed in the training and in the test part, such as {}'.format(
-                name, len(both), min(both)))
+            raise UserError(f'{name}: {len(both)} images are listed in the training and in the test part, such as '
+                            f'{min(both)}')
     if benchmark.protocols[name] in ('zero-shot', 'query-gallery'):
         both = np.intersect1d(parsed.train.class_id, parsed.test.class_id)
         if len(both):
-            raise UserError('{}: {} classes are in the training and in the test part, such as class {}: the lists '
-                            'in {} are wrong'.format(name, len(both), both[0], root))
+            raise UserError(f'{name}: {len(both)} classes are in the training and in the test part, such as class '
+                            f'{both[0]}: the lists '
+                            f'in {root} are wrong')
     return parsed
 
 
@@ -105,8 +107,8 @@ def differences(benchmark, name, parsed):
 
 
 def describe(fact, number):
-    return '{} has {:,} {} where the data set has {:,} ({}: {})'.format(
-        fact.part, number, fact.what, fact.value, fact.confidence, fact.source)
+    return (f'{fact.part} has {number:,} {fact.what} where the data set has {fact.value:,} '
+            f'({fact.confidence}: {fact.source})')
 
 
 def to_split(root, part, both=None):
@@ -136,17 +138,17 @@ def load(args, name, benchmark=None):
     benchmark = benchmark or BENCHMARKS[name]
     root = root_of(benchmark, args.data_dir)
     fix = 'Fix: python3 main.py prepare --data_name={}{}'.format(
-        name, ' --data_dir={}'.format(args.data_dir) if args.data_dir else '')
+        name, f' --data_dir={args.data_dir}' if args.data_dir else '')
     if index.unfinished(root, benchmark).exists():
-        raise UserError('preparing {} in {} has not come to its end. {}'.format(name, root, fix))
+        raise UserError(f'preparing {name} in {root} has not come to its end. {fix}')
     parsed = index.load(root, name)
     if parsed is None:
         if not root.is_dir():
-            raise UserError('{}: there is no folder {}. {}'.format(benchmark.title, root, fix))
+            raise UserError(f'{benchmark.title}: there is no folder {root}. {fix}')
         try:
             parsed = parse(benchmark, name, root)
         except Missing as error:
-            raise UserError('{}: {}. {}'.format(benchmark.title, error, fix)) from error
+            raise UserError(f'{benchmark.title}: {error}. {fix}') from error
     return to_data(benchmark, name, root, parsed)
 
 

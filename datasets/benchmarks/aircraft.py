@@ -17,13 +17,13 @@ def read(root, name):
     find(base, 'images')
     parts, lists = [], [box_list]
     for half in SPLITS[name]:
-        path = find(base, 'images_variant_{}.txt'.format(half))
+        path = find(base, f'images_variant_{half}.txt')
         rows = table(path, 2)
         corners = numbers(keyed(box_list, 5, [row[0] for row in rows]), box_list, np.float32)
         corners[:, 2:] -= corners[:, :2] - 1    # 1-based inclusive corners
         corners[:, :2] -= 1
         class_id = numbers([number.get(row[1], 'unknown variant ' + row[1]) for row in rows], path)
-        parts.append(Part(['{}images/{}.jpg'.format(prefix, row[0]) for row in rows], class_id,
+        parts.append(Part([f'{prefix}images/{row[0]}.jpg' for row in rows], class_id,
                           dict(enumerate(variants)), boxes=corners))
         lists.append(path)
     return Parsed(*parts, lists=lists)

@@ -121,7 +121,7 @@ def find(root, *names):
 
 def inner(root, marker, *folders):
     """(base, prefix): the folder that holds the file `marker`, one of root/folders or root; prefix leads from root."""
-    base = find(root, *['{}/{}'.format(folder, marker) for folder in folders], marker).parent
+    base = find(root, *[f'{folder}/{marker}' for folder in folders], marker).parent
     relative = base.relative_to(root).as_posix()
     return base, '' if relative == '.' else relative + '/'
 
@@ -136,13 +136,13 @@ def table(path, columns, header=0):
                     continue
                 row = line.strip().split(None, columns - 1)
                 if len(row) != columns:
-                    raise UserError('{}, line {}: expected {} columns, found {}: {!r}'.format(
-                        path, number, columns, len(row), line.strip()[:80]))
+                    raise UserError(f'{path}, line {number}: expected {columns} columns, found {len(row)}: '
+                                    f'{line.strip()[:80]!r}')
                 rows.append(row)
     except OSError as error:
-        raise Missing('{} cannot be read: {}'.format(path, error.strerror)) from error
+        raise Missing(f'{path} cannot be read: {error.strerror}') from error
     if not rows:
-        raise UserError('{} lists nothing'.format(path))
+        raise UserError(f'{path} lists nothing')
     return rows
 
 
@@ -151,7 +151,7 @@ def numbers(values, path, kind=np.int64):
     try:
         return np.array(values, dtype=kind)
     except (ValueError, OverflowError) as error:
-        raise UserError('{}: a number was expected: {}'.format(path, error)) from error
+        raise UserError(f'{path}: a number was expected: {error}') from error
 
 
 def keyed(path, columns, ids, kind=str):
@@ -159,7 +159,7 @@ def keyed(path, columns, ids, kind=str):
     found = {row[0]: row[1:] for row in table(path, columns)}
     lost = [key for key in ids if key not in found]
     if lost:
-        raise UserError('{} has no line for {} of {} images, such as {}'.format(path, len(lost), len(ids), lost[0]))
+        raise UserError(f'{path} has no line for {len(lost)} of {len(ids)} images, such as {lost[0]}')
     return [[kind(value) for value in found[key]] for key in ids]
 
 
@@ -169,9 +169,9 @@ def load_mat(path):
     try:
         return scipy.io.loadmat(str(path), squeeze_me=True)
     except OSError as error:
-        raise Missing('{} cannot be read: {}'.format(path, error.strerror)) from error
+        raise Missing(f'{path} cannot be read: {error.strerror}') from error
     except Exception as error:  # scipy raises ValueError, TypeError, MatReadError and zlib.error on damaged files
-        raise UserError('{} is damaged: {}'.format(path, error)) from error
+        raise UserError(f'{path} is damaged: {error}') from error
 
 
 def load_json(path):
@@ -179,7 +179,7 @@ def load_json(path):
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise UserError('{} is damaged: {}'.format(path, error)) from error
+        raise UserError(f'{path} is damaged: {error}') from error
 
 
 def image_files(folder, suffixes=('.jpg', '.jpeg', '.png', '.bmp', '.webp')):

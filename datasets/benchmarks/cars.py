@@ -25,7 +25,7 @@ def annotations(path, key, image):
     """(file names, boxes, class ids) of one annotation file of the devkit."""
     records = np.atleast_1d(load_mat(path).get(key))
     if records.dtype.names is None or image not in records.dtype.names or 'class' not in records.dtype.names:
-        raise UserError('{} has no table {!r} with the fields {!r} and "class"'.format(path, key, image))
+        raise UserError(f'{path} has no table {key!r} with the fields {image!r} and "class"')
     names = [str(name) for name in records[image]]
     corner = [records['bbox_' + side] for side in ('x1', 'y1', 'x2', 'y2')]
     return names, boxes(corner, path), numbers([int(v) for v in records['class']], path)
@@ -33,18 +33,17 @@ def annotations(path, key, image):
 
 def kaggle_half(base, prefix, half, class_names):
     """One half of the Kaggle copy: rows `file, x1, y1, x2, y2, class` without a header."""
-    path = find(base, 'anno_{}.csv'.format(half))
+    path = find(base, f'anno_{half}.csv')
     folder = find(base, 'car_data/car_data/' + half, 'car_data/' + half)
-    place = {entry.name: '{}{}/{}/{}'.format(prefix, folder.relative_to(base).as_posix(), group.name, entry.name)
+    place = {entry.name: f'{prefix}{folder.relative_to(base).as_posix()}/{group.name}/{entry.name}'
              for group in os.scandir(folder) if group.is_dir() for entry in os.scandir(group.path)}
     with open(path, newline='', encoding='utf-8') as lines:
         rows = [row for row in csv.reader(lines) if row]
     if any(len(row) != 6 for row in rows):
-        raise UserError('{}: every row must be file, x1, y1, x2, y2, class'.format(path))
+        raise UserError(f'{path}: every row must be file, x1, y1, x2, y2, class')
     lost = [row[0] for row in rows if row[0] not in place]
     if lost:
-        raise Missing('{} of {} images of {} are not in {}, such as {}'.format(
-            len(lost), len(rows), path, folder, lost[0]))
+        raise Missing(f'{len(lost)} of {len(rows)} images of {path} are not in {folder}, such as {lost[0]}')
     return Part([place[row[0]] for row in rows], numbers([row[5] for row in rows], path), class_names,
                 boxes=boxes(list(zip(*(row[1:5] for row in rows))), path)), path
 
@@ -93,7 +92,7 @@ def read_stanford_cars(root, name):
     for path, folder in zip(lists, ('cars_train', 'cars_test')):
         find(root, folder)
         files, box, class_id = annotations(path, 'annotations', 'fname')
-        parts.append(Part(['{}/{}'.format(folder, name) for name in files], class_id, class_names, boxes=box))
+        parts.append(Part([f'{folder}/{name}' for name in files], class_id, class_names, boxes=box))
     return Parsed(*parts, lists=lists)
 
 

@@ -69,10 +69,10 @@ def read_2010(root, name):
         number = int(match.group(1))
         names[number] = folder.name
         files = image_files(folder)
-        paths += ['{}{}/{}'.format(prefix, folder.name, file) for file in files]
+        paths += [f'{prefix}{folder.name}/{file}' for file in files]
         class_id += [number] * len(files)
     if (base.parent / 'images.txt').exists() or (base / 'images.txt').exists():
-        raise Missing('{} is CUB-200-2011, not CUB-200 (2010): use --data_name=cub200'.format(root))
+        raise Missing(f'{root} is CUB-200-2011, not CUB-200 (2010): use --data_name=cub200')
     whole = Part(paths, np.array(class_id, dtype=np.int64), names)
     train = whole.class_id <= 100
     return Parsed(whole.take(train), whole.take(~train), lists=[base] + folders)

@@ -11,10 +11,10 @@ def read(root, name):
     find(root, 'Images')
     parts, lists = [], []
     for half in ('train', 'test'):
-        path = find(root, half + '_list.mat', 'lists/{}_list.mat'.format(half))
+        path = find(root, half + '_list.mat', f'lists/{half}_list.mat')
         table = load_mat(path)
         if 'file_list' not in table or 'labels' not in table:
-            raise UserError('{} must hold file_list and labels'.format(path))
+            raise UserError(f'{path} must hold file_list and labels')
         files = [str(file) for file in np.atleast_1d(table['file_list'])]
         class_id = numbers(np.atleast_1d(table['labels']), path)
         names = {int(c): file.split('/')[0].split('-', 1)[-1] for c, file in zip(class_id, files)}

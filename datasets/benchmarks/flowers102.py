@@ -16,18 +16,17 @@ def read(root, name):
     label_file, set_file = find(root, 'imagelabels.mat'), find(root, 'setid.mat')
     labels, sets = load_mat(label_file).get('labels'), load_mat(set_file)
     if labels is None:
-        raise UserError('{} has no variable labels'.format(label_file))
+        raise UserError(f'{label_file} has no variable labels')
     labels = np.atleast_1d(labels).astype(np.int64)
     parts = []
     for keys in SPLITS[name]:
         lost = [key for key in keys if key not in sets]
         if lost:
-            raise UserError('{} has no variable {}'.format(set_file, lost[0]))
+            raise UserError(f'{set_file} has no variable {lost[0]}')
         ids = np.sort(np.concatenate([np.atleast_1d(sets[key]) for key in keys]).astype(np.int64))
         if ids[0] < 1 or ids[-1] > len(labels):
-            raise UserError('{} names image {}, but {} has {} labels'.format(
-                set_file, ids[-1], label_file, len(labels)))
-        parts.append(Part(['jpg/image_{:05d}.jpg'.format(i) for i in ids], labels[ids - 1]))
+            raise UserError(f'{set_file} names image {ids[-1]}, but {label_file} has {len(labels)} labels')
+        parts.append(Part([f'jpg/image_{i:05d}.jpg' for i in ids], labels[ids - 1]))
     return Parsed(*parts, lists=[label_file, set_file])
 
 

@@ -20,7 +20,7 @@ def folder(root):
 
 def unfinished(root, benchmark):
     """The file that stands as long as a benchmark is half unpacked."""
-    return folder(root) / 'unfinished-{}'.format(benchmark.name)
+    return folder(root) / f'unfinished-{benchmark.name}'
 
 
 def signature(root, lists):
@@ -52,19 +52,19 @@ def save(root, name, parsed):
         named = [c for c in ids.tolist() if c in part.class_names]
         arrays[half + '/name_id'] = np.array(named, dtype=np.int64)
         arrays[half + '/name'] = pack([str(part.class_names[c]) for c in named])
-        arrays.update({'{}/{}'.format(half, key): getattr(part, key) for key in ARRAYS
+        arrays.update({f'{half}/{key}': getattr(part, key) for key in ARRAYS
                        if getattr(part, key) is not None})
     arrays.update({'pairs/' + key: value for key, value in (parsed.pairs or {}).items()})
-    path = folder(root) / 'index-{}.npz'.format(name)
+    path = folder(root) / f'index-{name}.npz'
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name('{}.{}.npz'.format(path.stem, os.getpid()))
+    aside = path.with_name(f'{path.stem}.{os.getpid()}.npz')
     np.savez(aside, **arrays)
     os.replace(aside, path)
 
 
 def load(root, name):
     """Parsed of the index of `name`, or None if there is none, or the lists have changed since."""
-    path = folder(root) / 'index-{}.npz'.format(name)
+    path = folder(root) / f'index-{name}.npz'
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
@@ -87,6 +87,6 @@ def load(root, name):
         ids = arrays[half + '/name_id'].tolist()
         parts[half] = Part(unpack(arrays[half + '/paths']),
                            class_names=dict(zip(ids, unpack(arrays[half + '/name']))) if ids else {},
-                           **{key: arrays.get('{}/{}'.format(half, key)) for key in ARRAYS})
+                           **{key: arrays.get(f'{half}/{key}') for key in ARRAYS})
     pairs = {key[len('pairs/'):]: value for key, value in arrays.items() if key.startswith('pairs/')}
     return Parsed(parts['train'], parts['test'], pairs or None, lists, json.loads(str(arrays['notes'])))

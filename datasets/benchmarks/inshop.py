@@ -43,8 +43,8 @@ def image_root(root):
         return find(root, 'img', 'Img/img')
     except Missing:
         if any((root / name).exists() for name in ('img_highres', 'Img/img_highres')):
-            raise Missing('{} holds img_highres, whose pixels differ from the benchmark\'s: results would not be '
-                          'comparable. Fix: unpack img.zip beside it'.format(root)) from None
+            raise Missing(f'{root} holds img_highres, whose pixels differ from the benchmark\'s: results would not be '
+                          'comparable. Fix: unpack img.zip beside it') from None
         raise
 
 

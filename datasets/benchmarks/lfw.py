@@ -20,10 +20,10 @@ def read(root, name):
     paths, class_id = [], []
     for number, person in enumerate(folders):
         files = image_files(base / person)
-        paths += ['{}/{}/{}'.format(base.name, person, file) for file in files]
+        paths += [f'{base.name}/{person}/{file}' for file in files]
         class_id += [number] * len(files)
     if not paths:
-        raise Missing('{} holds no folder of a person with images'.format(base))
+        raise Missing(f'{base} holds no folder of a person with images')
     whole = Part(paths, np.array(class_id, dtype=np.int64), dict(enumerate(folders)))
     if name == 'lfw':
         path = find(root, 'pairs.txt', base.name + '/pairs.txt')
@@ -33,8 +33,7 @@ def read(root, name):
     tested = {row[0] for row in read_pairs(test_list)} | {row[2] for row in read_pairs(test_list)}
     both = people & tested
     if both:
-        raise UserError('{} and {} share {} people, such as {}'.format(
-            train_list, test_list, len(both), sorted(both)[0]))
+        raise UserError(f'{train_list} and {test_list} share {len(both)} people, such as {sorted(both)[0]}')
     person = np.array(folders)[whole.class_id]
     test = whole.take(np.isin(person, sorted(tested)))
     return Parsed(whole.take(np.isin(person, sorted(people))), test,
@@ -52,8 +51,8 @@ def read_pairs(path):
     try:
         folds, size = (1, int(rows[0][0])) if len(rows[0]) == 1 else (int(rows[0][0]), int(rows[0][1]))
         if len(rows) - 1 != folds * size * 2:
-            raise UserError('{}: {} folds of {} same and {} different pairs need {} lines, found {}'.format(
-                path, folds, size, size, folds * size * 2, len(rows) - 1))
+            raise UserError(f'{path}: {folds} folds of {size} same and {size} different pairs need '
+                            f'{folds * size * 2} lines, found {len(rows) - 1}')
         pairs = []
         for number, row in enumerate(rows[1:]):
             same = number % (2 * size) < size
@@ -64,8 +63,8 @@ def read_pairs(path):
     except (IndexError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError('{} is not a pairs file: `name n1 n2` or `name1 n1 name2 n2` after one line with the '
-                        'number of folds and pairs'.format(path)) from error
+        raise UserError(f'{path} is not a pairs file: `name n1 n2` or `name1 n1 name2 n2` after one line with the '
+                        'number of folds and pairs') from error
     return pairs
 
 
@@ -73,10 +72,10 @@ def resolve(rows, paths, path):
     """Pairs as arrays a, b (rows of the test part, int64), same (bool), fold (int64)."""
     row_of = {file.rsplit('/', 1)[1].rsplit('.', 1)[0]: i for i, file in enumerate(paths)}
     try:
-        a = [row_of['{}_{:04d}'.format(row[0], row[1])] for row in rows]
-        b = [row_of['{}_{:04d}'.format(row[2], row[3])] for row in rows]
+        a = [row_of[f'{row[0]}_{row[1]:04d}'] for row in rows]
+        b = [row_of[f'{row[2]}_{row[3]:04d}'] for row in rows]
     except KeyError as error:
-        raise Missing('{} names {}, which has no image'.format(path, error)) from error
+        raise Missing(f'{path} names {error}, which has no image') from error
     return {'a': np.array(a, dtype=np.int64), 'b': np.array(b, dtype=np.int64),
             'same': np.array([row[4] for row in rows], dtype=bool),
             'fold': np.array([row[5] for row in rows], dtype=np.int64)}
@@ -84,7 +83,7 @@ def resolve(rows, paths, path):
 
 def text(name, md5, sha256, figshare):
     return Archive(name, ('http://vis-www.cs.umass.edu/lfw/' + name,
-                          'https://ndownloader.figshare.com/files/{}'.format(figshare)),
+                          f'https://ndownloader.figshare.com/files/{figshare}'),
                    ('md5:' + md5, 'sha256:' + sha256), unpack=False)
 
 

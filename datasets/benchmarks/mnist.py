@@ -18,14 +18,14 @@ def read_idx(path, dimensions):
         with opener(path, 'rb') as file:
             data = file.read()
     except (OSError, EOFError) as error:
-        raise UserError('{} is damaged: {}. Fix: remove it and prepare again'.format(path, error)) from error
+        raise UserError(f'{path} is damaged: {error}. Fix: remove it and prepare again') from error
     head = 4 + 4 * dimensions
     if len(data) < head or data[:4] != bytes([0, 0, 8, dimensions]):
-        raise UserError('{} is not an idx file of uint8 with {} dimensions'.format(path, dimensions))
+        raise UserError(f'{path} is not an idx file of uint8 with {dimensions} dimensions')
     shape = tuple(int(n) for n in np.frombuffer(data, '>i4', dimensions, 4))
     if len(data) - head != math.prod(shape):
-        raise UserError('{} is cut off: its header promises {:,} bytes, {:,} are there'.format(
-            path, math.prod(shape), len(data) - head))
+        raise UserError(f'{path} is cut off: its header promises {math.prod(shape):,} bytes, {len(data) - head:,} '
+                        'are there')
     return np.frombuffer(data, np.uint8, -1, head).reshape(shape)
 
 
@@ -34,7 +34,7 @@ def read_half(root, half):
     paths = [find(root, *[stem.format(half) + end for stem in stems for end in ('.gz', '')]) for stems in names]
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if len(images) != len(labels):
-        raise UserError('{} has {} images, {} has {} labels'.format(paths[0], len(images), paths[1], len(labels)))
+        raise UserError(f'{paths[0]} has {len(images)} images, {paths[1]} has {len(labels)} labels')
     return images, labels
 
 
@@ -46,10 +46,10 @@ def read_npz(path, images, labels):
                 return None
             digits, classes = arrays[images], arrays[labels]
     except (OSError, ValueError, EOFError) as error:
-        raise UserError('{} is damaged: {}'.format(path, error)) from error
+        raise UserError(f'{path} is damaged: {error}') from error
     if digits.dtype != np.uint8 or digits.ndim != 3 or len(digits) != len(classes):
-        raise UserError('{}: {} must be uint8 (N, 28, 28) beside N {}, found {} {} and {}'.format(
-            path, images, labels, digits.dtype, digits.shape, classes.shape))
+        raise UserError(f'{path}: {images} must be uint8 (N, 28, 28) beside N {labels}, found {digits.dtype} '
+                        f'{digits.shape} and {classes.shape}')
     return digits, classes
 
 
@@ -80,7 +80,7 @@ def read(root, name):
             train, test = read_half(root, 'train'), read_half(root, 't10k')
         except Missing as error:
             if (root / 'mnist_t10k.npz').exists():
-                raise Missing('{}; it has the test digits alone: use --data_name=mnist_t10k'.format(error)) from error
+                raise Missing(f'{error}; it has the test digits alone: use --data_name=mnist_t10k') from error
             raise
     held = HELD_ASIDE if len(train[1]) > 2 * HELD_ASIDE else 0
     return Parsed(part(*train, rows=slice(held, None)), part(*test))

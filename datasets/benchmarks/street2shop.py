@@ -28,16 +28,16 @@ def photo_files(root):
         for name in files:
             stem = name.split('.')[0]
             if stem.isdigit():
-                place[int(stem)] = '{}/{}'.format(relative, name)
+                place[int(stem)] = f'{relative}/{name}'
     if not place:
-        raise Missing('{} holds no photo named by its number, such as 000000001.jpg'.format(folder))
+        raise Missing(f'{folder} holds no photo named by its number, such as 000000001.jpg')
     return place, folders
 
 
 def records(path):
     rows = load_json(path)
     if not isinstance(rows, list) or any('photo' not in row or 'product' not in row for row in rows):
-        raise UserError('{}: every entry must have "photo" and "product"'.format(path))
+        raise UserError(f'{path}: every entry must have "photo" and "product"')
     return rows
 
 
@@ -52,7 +52,7 @@ def read(root, name):
     columns = {'train': [], 'test': []}
     lost, listed = 0, 0
     for number, category in enumerate(chosen):
-        paths = [find(meta, '{}_{}.json'.format(kind, category)) for kind in ('train_pairs', 'test_pairs', 'retrieval')]
+        paths = [find(meta, f'{kind}_{category}.json') for kind in ('train_pairs', 'test_pairs', 'retrieval')]
         lists += paths
         train, test, shop = (records(path) for path in paths)
         products = {row['product'] for row in train}
@@ -69,7 +69,7 @@ def read(root, name):
                 columns[part].append((path, int(row['product']), query, number,
                                       [box[key] for key in WHOLE]))
     parts = [columns_to_part(columns[part], part == 'test') for part in ('train', 'test')]
-    return Parsed(*parts, lists=lists, notes=['{:,} of {:,} listed photos have no file'.format(lost, listed)])
+    return Parsed(*parts, lists=lists, notes=[f'{lost:,} of {listed:,} listed photos have no file'])
 
 
 def columns_to_part(rows, with_query):

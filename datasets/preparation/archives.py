@@ -22,7 +22,7 @@ def match(benchmark, files):
     matched = {}
     for file in files:
         if not os.path.isfile(file):
-            raise UserError('--archive={} is not a file'.format(file))
+            raise UserError(f'--archive={file} is not a file')
         plain = re.sub(r'( ?\(\d+\)| ?- ?copy)(?=\.)', '', os.path.basename(file), flags=re.I).lower()
         found = [archive for name, archive in archives.items() if plain in (name.lower(), strip(name.lower()))]
         found = found or [archive for archive in archives.values()
@@ -42,8 +42,8 @@ def strip(name):
 def acquire(benchmark, root, own, keep, say):
     """Bring every archive of one source into `root`, unpacked. An interrupted call is continued by the next."""
     if not benchmark.sources:
-        raise UserError('{} is not in {}, and has no download. {}'.format(
-            benchmark.title, root, benchmark.manual.format(root=root)))
+        raise UserError(f'{benchmark.title} is not in {root}, and has no download. '
+                        f'{benchmark.manual.format(root=root)}')
     if not index.unfinished(root, benchmark).exists():
         forget(root)    # what an earlier call unpacked has been removed since
     try:
@@ -71,13 +71,13 @@ def settle(benchmark, archive, root, own, keep, say):
     downloaded = path is None
     if downloaded:
         path = root / 'archives' / archive.name
-        say('downloading {}'.format(archive.name))
+        say(f'downloading {archive.name}')
         try:
             fetch.download(archive, path)
         except UserError as error:
-            raise UserError('{}\nFix: prepare again later (it goes on where it stopped), or fetch it yourself and '
-                            'give --archive=FILE. What to fetch: {}'.format(
-                                error, benchmark.manual.format(root=root))) from error
+            raise UserError(f'{error}\nFix: prepare again later (it goes on where it stopped), or fetch it yourself '
+                            'and '
+                            f'give --archive=FILE. What to fetch: {benchmark.manual.format(root=root)}') from error
     else:
         plain = strip(archive.name) != archive.name and path.name.lower() == strip(archive.name)
         wrong = None if plain else fetch.verify(path, archive)
@@ -86,7 +86,7 @@ def settle(benchmark, archive, root, own, keep, say):
     index.unfinished(root, benchmark).touch()
     try:
         if archive.unpack:
-            say('unpacking {}'.format(path))
+            say(f'unpacking {path}')
             unpack(path, root / archive.into, index.folder(root) / 'unpacking', benchmark.max_bytes)
         else:
             place(path, root / archive.into / (path.name if path.name == strip(archive.name) else archive.name))
@@ -99,9 +99,9 @@ def settle(benchmark, archive, root, own, keep, say):
 
 def refuse(path, reason, users, cause=None):
     """Name a wrong archive; one inside the data folder is renamed, so that the next call fetches it anew."""
-    kept = 'It is left where it is' if users else 'It is kept aside as {}'.format(fetch.set_aside(path))
-    raise UserError('{} is not the right file: {}. {}, and nothing of it is used. Fix: fetch it again'.format(
-        path, reason, kept)) from cause
+    kept = 'It is left where it is' if users else f'It is kept aside as {fetch.set_aside(path)}'
+    raise UserError(f'{path} is not the right file: {reason}. {kept}, and nothing of it is used. Fix: fetch it '
+                    'again') from cause
 
 
 def place(path, target):

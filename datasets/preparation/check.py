@@ -65,7 +65,7 @@ def report(data, threads=None):
     parts = {name: scan(split, threads) for name, split in splits.items()}
     across, within, conflicting = [], [], []
     for group in duplicates(parts):
-        entry = {'images': ['{}: {}'.format(part, splits[part].path(row)) for part, row in group],
+        entry = {'images': [f'{part}: {splits[part].path(row)}' for part, row in group],
                  'same_bytes': len({parts[part][row][0] for part, row in group}) == 1}
         (across if len({part for part, _ in group}) > 1 else within).append(entry)
         if len({int(splits[part].class_id[row]) for part, row in group}) > 1:
@@ -91,15 +91,15 @@ def run(data, root, threads=None, say=print):
         say('short side in pixels: {smallest} to {largest}, median {median}'.format(**found['short_side']))
     for title, entries in (('across the train/test border', found['across']), ('within one part', found['within']),
                            ('with different classes', found['conflicting'])):
-        say('{:,} groups of equal pictures {}'.format(len(entries), title))
+        say(f'{len(entries):,} groups of equal pictures {title}')
         for entry in entries[:SHOWN]:
             say('  {}{}'.format(' = '.join(entry['images']), '' if entry['same_bytes'] else ' (pixels, not bytes)'))
         if len(entries) > SHOWN:
-            say('  ... and {:,} more'.format(len(entries) - SHOWN))
-    path = pathlib.Path(index.folder(root), 'check-{}.json'.format(data.name))
+            say(f'  ... and {len(entries) - SHOWN:,} more')
+    path = pathlib.Path(index.folder(root), f'check-{data.name}.json')
     if path.parent.is_dir() and writable(path.parent):
         path.write_text(json.dumps(found, indent=1), encoding='utf-8')
-        say('all of it: {}'.format(path))
+        say(f'all of it: {path}')
     if found['bad']:
         raise UserError('{:,} images cannot be read: {}. Fix: remove them and prepare again'.format(
             len(found['bad']), '; '.join(reason for _, reason in found['bad'][:3])))

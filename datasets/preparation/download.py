@@ -36,8 +36,8 @@ def explain(error, path):
         errno.EPERM: 'you may not write there. Fix: give a folder that you may write to with --data_dir',
         errno.ENOTDIR: 'a file stands where a folder should be. Fix: give another --data_dir',
     }
-    reason = reasons.get(error.errno, '{}.'.format(error.strerror or error))
-    return UserError('{} cannot be written: {}'.format(path, reason))
+    reason = reasons.get(error.errno, f'{error.strerror or error}.')
+    return UserError(f'{path} cannot be written: {reason}')
 
 
 def writable(folder):
@@ -68,10 +68,10 @@ def verify(path, archive, progress=True):
             for hasher in kinds.values():
                 hasher.update(chunk)
             shown.update(len(chunk))
-    found = ['{}:{}'.format(kind, hasher.hexdigest()) for kind, hasher in kinds.items()]
+    found = [f'{kind}:{hasher.hexdigest()}' for kind, hasher in kinds.items()]
     if set(found) & set(archive.digests):
         return None
-    return 'checksum {} instead of {}'.format(found[0], archive.digests[0])
+    return f'checksum {found[0]} instead of {archive.digests[0]}'
 
 
 def set_aside(path):
@@ -97,7 +97,7 @@ def download(archive, target, session=None):
             try:
                 resumed = transfer(session, url, part, archive)
             except MirrorError as error:
-                failures.append('{}: {}'.format(url, error))
+                failures.append(f'{url}: {error}')
                 break
             except OSError as error:
                 raise explain(error, part) from error
@@ -106,7 +106,7 @@ def download(archive, target, session=None):
                 os.replace(part, target)
                 forget(part)
                 return
-            failures.append('{}: {}; kept aside as {}'.format(url, wrong, set_aside(part)))
+            failures.append(f'{url}: {wrong}; kept aside as {set_aside(part)}')
             forget(part)
             if second_chance or not resumed:    # an old beginning may be to blame: once more from zero
                 break
@@ -132,13 +132,13 @@ def transfer(session, url, part, archive):
             have, done = request(session, url, part, archive, have)
             if done:
                 return resumed
-            reason = 'the connection ended after {:,} bytes'.format(have)
+            reason = f'the connection ended after {have:,} bytes'
         except requests.RequestException as error:
             have = os.path.getsize(part) if os.path.exists(part) else 0
             reason = str(error) if isinstance(error, requests.HTTPError) else type(error).__name__
         tries = 1 if have > before else tries + 1
         if tries >= RETRIES:
-            raise MirrorError('{}, {} tries in a row without progress'.format(reason, tries))
+            raise MirrorError(f'{reason}, {tries} tries in a row without progress')
         time.sleep(PAUSE * 2 ** (tries - 1))
 
 
@@ -155,7 +155,7 @@ def request(session, url, part, archive, have):
     headers = {'Accept-Encoding': 'identity'}
     origin = read_origin(part)
     if have:
-        headers['Range'] = 'bytes={}-'.format(have)
+        headers['Range'] = f'bytes={have}-'
         if origin.get('url') == url and origin.get('validator'):
             headers['If-Range'] = origin['validator']
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
@@ -166,21 +166,21 @@ def request(session, url, part, archive, have):
             os.remove(part)
             return 0, False
         if answer.status_code >= 500 or answer.status_code == 429:
-            raise requests.HTTPError('HTTP {}'.format(answer.status_code))
+            raise requests.HTTPError(f'HTTP {answer.status_code}')
         if answer.status_code not in (200, 206):
-            raise MirrorError('HTTP {} {}'.format(answer.status_code, answer.reason))
+            raise MirrorError(f'HTTP {answer.status_code} {answer.reason}')
         if answer.headers.get('Content-Type', '').startswith('text/html'):
             raise MirrorError('answered a web page instead of the file')
         if answer.status_code == 206:
             start = answer.headers.get('Content-Range', '').replace('bytes ', '').partition('-')[0]
             if start != str(have):
-                raise MirrorError('answered bytes from {} when asked for those from {}'.format(start, have))
+                raise MirrorError(f'answered bytes from {start} when asked for those from {have}')
         else:
             have = 0
         length = answer.headers.get('Content-Length')
         total = have + int(length) if length else None
         if archive.size is not None and total is not None and total != archive.size:
-            raise MirrorError('offers {:,} bytes instead of {:,}'.format(total, archive.size))
+            raise MirrorError(f'offers {total:,} bytes instead of {archive.size:,}')
         check_space(part, total - have if total else 0)
         with open(part + '.json', 'w', encoding='utf-8') as file:
             json.dump({'url': url, 'validator': answer.headers.get('ETag') or answer.headers.get('Last-Modified')},
@@ -199,5 +199,6 @@ def check_space(path, needed):
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize
     if free < needed:
-        raise UserError('{} needs {:.1f} GB, but {} has {:.1f} GB left. Fix: make room, or give another folder with '
-                        '--data_dir'.format(os.path.basename(path), needed / 1e9, folder, free / 1e9))
+        raise UserError(f'{os.path.basename(path)} needs {needed / 1e9:.1f} GB, but {folder} has {free / 1e9:.1f} GB '
+                        'left. Fix: make room, or give another folder with '
+                        '--data_dir')

@@ -64,8 +64,9 @@ def run(args, benchmark=None, say=print):
         parsed, reason = (None, '') if own else present(benchmark, name, root)
         if parsed is None:
             if not writable:
-                raise UserError('{} is not complete in {} ({}), and nothing may be written there. Fix: give a folder '
-                                'that you may write to with --data_dir'.format(benchmark.title, root, reason))
+                raise UserError(f'{benchmark.title} is not complete in {root} ({reason}), and nothing may be written '
+                                'there. Fix: give a folder '
+                                'that you may write to with --data_dir')
             archives.acquire(benchmark, root, own, args.keep_archives, say)
             parsed = complete(benchmark, name, root)
         verify_counts(benchmark, name, root, parsed, say)
@@ -82,7 +83,7 @@ def run(args, benchmark=None, say=print):
     if args.cache == 'store':
         store.attach(data, args, say)
     say('{} is ready in {}. Train: python3 main.py --data_name={} {}'.format(
-        benchmark.title, root, name, '--data_dir={} ...'.format(args.data_dir) if args.data_dir else '...'))
+        benchmark.title, root, name, f'--data_dir={args.data_dir} ...' if args.data_dir else '...'))
     return 0
 
 
@@ -115,7 +116,7 @@ def lock(root):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError('another prepare is at work in {}'.format(root)) from None
+            raise UserError(f'another prepare is at work in {root}') from None
         yield True
 
 
@@ -128,7 +129,7 @@ def present(benchmark, name, root):
     except Missing as error:
         return None, str(error)
     lost = absent(root, parsed)
-    return (None, '{:,} listed images are missing'.format(len(lost))) if lost else (parsed, '')
+    return (None, f'{len(lost):,} listed images are missing') if lost else (parsed, '')
 
 
 def complete(benchmark, name, root):
@@ -138,12 +139,13 @@ def complete(benchmark, name, root):
         lost = absent(root, parsed)
     except Missing as error:
         archives.forget(root)
-        raise UserError('{}: {}. Fix: prepare again; what belongs there: {}'.format(
-            benchmark.title, error, benchmark.manual.format(root=root))) from error
+        raise UserError(f'{benchmark.title}: {error}. Fix: prepare again; what belongs there: '
+                        f'{benchmark.manual.format(root=root)}') from error
     if lost:
         archives.forget(root)
-        raise UserError('{}: {:,} listed images are not in {}, such as {}. Fix: prepare again; what belongs there: '
-                        '{}'.format(benchmark.title, len(lost), root, lost[0], benchmark.manual.format(root=root)))
+        raise UserError(f'{benchmark.title}: {len(lost):,} listed images are not in {root}, such as {lost[0]}. Fix: '
+                        'prepare again; what belongs there: '
+                        f'{benchmark.manual.format(root=root)}')
     return parsed
 
 
@@ -178,7 +180,7 @@ def verify_counts(benchmark, name, root, parsed, say):
                         'for a set of your own use --data_name=folder'.format(
                             benchmark.title, root, '; '.join(errors)))
     for (part, what), number in sorted(count(parsed).items()):
-        say('{:>6} {:>8,} {}'.format(part, number, what))
+        say(f'{part:>6} {number:>8,} {what}')
 
 
 def index_all(benchmark, chosen, root, say):
@@ -192,6 +194,6 @@ def index_all(benchmark, chosen, root, say):
             if name == chosen:
                 raise
             if not isinstance(error, Missing):
-                say('warning: {} cannot be used: {}'.format(name, error))
+                say(f'warning: {name} cannot be used: {error}')
         except OSError as error:
             raise fetch.explain(error, index.folder(root)) from error

@@ -26,8 +26,9 @@ def safe_path(name, source):
     """Relative POSIX path of a member; BadArchive if it would leave the target folder."""
     path = pathlib.PurePosixPath(name)
     if '\0' in name or '\\' in name or path.is_absolute() or '..' in path.parts or ':' in (path.parts or ('',))[0]:
-        raise BadArchive('{} is unsafe: its member {!r} would be written outside the folder. Nothing of it is '
-                         'used'.format(source, name))
+        raise BadArchive(f'{source} is unsafe: its member {name!r} would be written outside the folder. Nothing of '
+                         'it is '
+                         'used')
     return path
 
 
@@ -53,14 +54,15 @@ class Writer:
                     break
                 self.left -= len(chunk)
                 if self.left < 0:
-                    raise BadArchive('{} unpacks to more than {:,} bytes, which this data set cannot need. Nothing of '
-                                     'it is used'.format(self.source, self.max_bytes))
+                    raise BadArchive(f'{self.source} unpacks to more than {self.max_bytes:,} bytes, which this data '
+                                     'set cannot need. Nothing of '
+                                     'it is used')
                 file.write(chunk)
 
     def count(self):
         self.members += 1
         if self.members > MAX_MEMBERS:
-            raise BadArchive('{} has more than {:,} members'.format(self.source, MAX_MEMBERS))
+            raise BadArchive(f'{self.source} has more than {MAX_MEMBERS:,} members')
 
 
 def unpack_tar(source, writer):
@@ -73,8 +75,9 @@ def unpack_tar(source, writer):
                 elif member.isreg():
                     writer.copy(member.name, archive.extractfile(member))
                 else:
-                    raise BadArchive('{} is unsafe: its member {!r} is a link or a device. Nothing of it is '
-                                     'used'.format(source, member.name))
+                    raise BadArchive(f'{source} is unsafe: its member {member.name!r} is a link or a device. Nothing '
+                                     'of it is '
+                                     'used')
 
 
 def unpack_zip(source, writer):
@@ -84,11 +87,13 @@ def unpack_zip(source, writer):
             for member in members:
                 kind = stat.S_IFMT(member.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                    raise BadArchive('{} is unsafe: its member {!r} is a link or a device. Nothing of it is '
-                                     'used'.format(source, member.filename))
+                    raise BadArchive(f'{source} is unsafe: its member {member.filename!r} is a link or a device. '
+                                     'Nothing of it is '
+                                     'used')
                 if member.flag_bits & 1:
-                    raise BadArchive('{} is protected by a password (as img_highres.zip of DeepFashion is). Fix: '
-                                     'unpack it by hand, or take the archive that is asked for'.format(source))
+                    raise BadArchive(f'{source} is protected by a password (as img_highres.zip of DeepFashion is). '
+                                     'Fix: '
+                                     'unpack it by hand, or take the archive that is asked for')
                 if member.is_dir():
                     writer.make(member.filename)
                 else:
@@ -113,15 +118,15 @@ def unpack(source, folder, scratch, max_bytes):
         else:
             unpack_tar(source, writer)
         if not writer.members:
-            raise BadArchive('{} is empty'.format(source))
+            raise BadArchive(f'{source} is empty')
         merge(pathlib.Path(scratch), pathlib.Path(folder))
     except DAMAGE as error:
         if isinstance(error, UserError):
             raise
-        raise BadArchive('{} is damaged or cut off, or is no zip or tar file: {}'.format(source, error)) from error
+        raise BadArchive(f'{source} is damaged or cut off, or is no zip or tar file: {error}') from error
     except OSError as error:
         if error.errno is None:     # gzip and bz2 raise OSError without a number on damaged data
-            raise BadArchive('{} is damaged or cut off: {}'.format(source, error)) from error
+            raise BadArchive(f'{source} is damaged or cut off: {error}') from error
         raise explain(error, folder) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

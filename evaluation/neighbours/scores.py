@@ -37,14 +37,14 @@ class Scores:
         self.metric = pick('--metric', metric, METRICS)
         self.x = np.ascontiguousarray(x, dtype=np.float32)
         if self.x.ndim != 2:
-            raise UserError('embeddings have shape {}, expected (N, D)'.format(self.x.shape))
+            raise UserError(f'embeddings have shape {self.x.shape}, expected (N, D)')
         self.squares = np.einsum('ij,ij->i', self.x, self.x, dtype=np.float64)
         if not np.isfinite(self.squares).all():
-            raise UserError('embeddings hold NaN or infinite numbers, first in row {}'.format(
-                int(np.argmin(np.isfinite(self.squares)))))
+            raise UserError(f'embeddings hold NaN or infinite numbers, first in row '
+                            f'{int(np.argmin(np.isfinite(self.squares)))}')
         if self.metric == 'cosine' and not self.squares.all():
-            raise UserError('--metric=cosine is undefined for a zero vector (row {}). Fix: --metric=euclidean'.format(
-                int(np.argmin(self.squares))))
+            raise UserError(f'--metric=cosine is undefined for a zero vector (row {int(np.argmin(self.squares))}). '
+                            'Fix: --metric=euclidean')
         self.norms = np.sqrt(self.squares)
 
     def pairs(self, a, b):

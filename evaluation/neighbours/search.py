@@ -36,13 +36,11 @@ def _rows(mask, n, what):
     mask = np.asarray(mask)
     if mask.dtype == bool:
         if mask.shape != (n,):
-            raise UserError('the {} mask has shape {}, expected ({},) as there are {} embeddings'.format(
-                what, mask.shape, n, n))
+            raise UserError(f'the {what} mask has shape {mask.shape}, expected ({n},) as there are {n} embeddings')
         return np.flatnonzero(mask)
     rows = mask.astype(np.int64).reshape(-1)
     if len(rows) and (rows.min() < 0 or rows.max() >= n):
-        raise UserError('{} row numbers must be from 0 to {}, got {} to {}'.format(
-            what, n - 1, rows.min(), rows.max()))
+        raise UserError(f'{what} row numbers must be from 0 to {n - 1}, got {rows.min()} to {rows.max()}')
     return rows
 
 
@@ -59,8 +57,8 @@ def parts(n, query=None, gallery=None):
     else:
         galleries = everything if query is None else np.setdiff1d(everything, queries)
     if not len(queries) or not len(galleries):
-        raise UserError('{} queries and {} gallery items: there must be at least one of each'.format(
-            len(queries), len(galleries)))
+        raise UserError(f'{len(queries)} queries and {len(galleries)} gallery items: there must be at least one of '
+                        'each')
     position = np.full(n, -1, dtype=np.int64)
     position[galleries] = np.arange(len(galleries))
     return queries, galleries, position[queries]
@@ -151,8 +149,8 @@ def ranks(embeddings, labels, query=None, gallery=None, metric='euclidean', ctx=
     """
     labels = np.asarray(labels)
     if labels.shape != (len(embeddings),):
-        raise UserError('{} embeddings but labels of shape {}: there must be one label for each'.format(
-            len(embeddings), labels.shape))
+        raise UserError(f'{len(embeddings)} embeddings but labels of shape {labels.shape}: there must be one label '
+                        'for each')
     labels = np.unique(labels, return_inverse=True)[1]
     queries, galleries, own = parts(len(labels), query, gallery)
     scores = Scores(embeddings, metric)
@@ -217,7 +215,7 @@ def neighbours(embeddings, k, query=None, gallery=None, metric='euclidean', ctx=
     queries, galleries, own = parts(len(embeddings), query, gallery)
     most = len(galleries) - int((own >= 0).any())
     if not 1 <= k <= most:
-        raise UserError('k={}: every query has {} gallery items, so k must be from 1 to {}'.format(k, most, most))
+        raise UserError(f'k={k}: every query has {most} gallery items, so k must be from 1 to {most}')
     scores = Scores(embeddings, metric)
     index, values = np.zeros((len(queries), k), dtype=np.int64), np.zeros((len(queries), k))
     sort = np.ones(len(queries), dtype=bool)

@@ -56,17 +56,17 @@ def recall_curves(runs, path, k=1, baselines=None):
         for j, log in enumerate(logs):
             step, minutes, recall = series(log, k)
             drawn |= bool(len(step))
-            label = name + (' ({} seeds)'.format(len(logs)) if len(logs) > 1 else '') if j == 0 else None
+            label = name + (f' ({len(logs)} seeds)' if len(logs) > 1 else '') if j == 0 else None
             kind = {'color': color, 'linestyle': line, 'marker': marker, 'markersize': 4, 'label': label,
                     'markevery': max(1, len(step) // 12), 'linewidth': 1.6 if len(logs) == 1 else 1.1}
             left.plot(step, recall, **kind)
             right.plot(minutes, recall, **kind)
     if not drawn:
-        raise UserError('no run has an evaluated epoch with Recall@{}: there is no curve to draw'.format(k))
+        raise UserError(f'no run has an evaluated epoch with Recall@{k}: there is no curve to draw')
     for i, (name, value) in enumerate((baselines or {}).items()):
         for axes in (left, right):
             axes.axhline(value, color='#555555', linestyle=(0, (1 + 2 * i, 2)), linewidth=1, label=name)
-    left.set(xlabel='training step', ylabel='Recall@{}'.format(k))
+    left.set(xlabel='training step', ylabel=f'Recall@{k}')
     right.set(xlabel='training time, minutes')
     left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     handles, labels = left.get_legend_handles_labels()
@@ -164,7 +164,7 @@ def similarity_histogram(embeddings, labels, path, bins=100, title=None, seed=0)
         share = counts / max(total, 1)
         shares.append(share)
         mean = float(share @ (edges[:-1] + edges[1:]) / 2) if total else float('nan')
-        label = '{}: {:,}, mean {:.2f}'.format(name, int(total), mean) if total else '{}: none'.format(name)
+        label = f'{name}: {int(total):,}, mean {mean:.2f}' if total else f'{name}: none'
         axes.stairs(share / width, edges, color=color, linestyle=line, linewidth=1.5, label=label)
         axes.stairs(share / width, edges, fill=True, facecolor=color if hatch is None else 'none', edgecolor=color,
                     alpha=0.25, hatch=hatch, linewidth=0)
@@ -173,7 +173,7 @@ def similarity_histogram(embeddings, labels, path, bins=100, title=None, seed=0)
         axes.set_xlim(edges[max(0, used[0] - 2)], edges[min(bins, used[-1] + 3)])
     axes.set_ylim(bottom=0)
     axes.set(xlabel='cosine similarity', ylabel='density')
-    axes.set_title(title or 'Similarity of pairs (overlap {:.2f})'.format(np.minimum(*shares).sum()))
+    axes.set_title(title or f'Similarity of pairs (overlap {np.minimum(*shares).sum():.2f})')
     axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.16), ncols=2)
     save_figure(figure, path)
     return edges, positive, negative
@@ -188,7 +188,7 @@ def confusion_matrix(matrix, names, path, title=None):
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
-        raise UserError('a confusion matrix must have shape (C, C), got {}'.format(matrix.shape))
+        raise UserError(f'a confusion matrix must have shape (C, C), got {matrix.shape}')
     classes, totals = len(matrix), matrix.sum(axis=1)
     share = matrix / np.maximum(totals, 1)[:, None]
     present = totals > 0
@@ -205,18 +205,18 @@ def confusion_matrix(matrix, names, path, title=None):
         axes.set_xticks(range(classes), labels, rotation=90)
         axes.set_yticks(range(classes), labels)
         for i, j in np.argwhere(matrix > 0):
-            axes.text(j, i, '{:g}'.format(matrix[i, j]), ha='center', va='center', fontsize=7,
+            axes.text(j, i, f'{matrix[i, j]:g}', ha='center', va='center', fontsize=7,
                       color='black' if share[i, j] > 0.5 else 'white')
     else:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
         off = share - np.diag(np.diag(share))
         pairs = np.dstack(np.unravel_index(np.argsort(-off, axis=None, kind='stable')[:12], off.shape))[0]
-        lines = ['{:3.0f} %  {} taken for {}'.format(100 * off[i, j], labels[i], labels[j])
+        lines = [f'{100 * off[i, j]:3.0f} %  {labels[i]} taken for {labels[j]}'
                  for i, j in pairs if off[i, j] > 0]
         text = 'Most frequent confusions\n(share of the true class)\n\n' + ('\n'.join(lines) or 'none')
         figure.text(1.02, 0.5, text, va='center', fontsize=8)
     axes.set(xlabel='predicted class', ylabel='true class')
-    axes.set_title(title or 'Accuracy {:.4f}, macro accuracy {:.4f}'.format(accuracy, macro))
+    axes.set_title(title or f'Accuracy {accuracy:.4f}, macro accuracy {macro:.4f}')
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, label='share of the true class')
     return save_figure(figure, path)

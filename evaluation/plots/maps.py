@@ -56,14 +56,14 @@ def tsne(embeddings, labels, path, names=None, max_classes_in_legend=21, perplex
     rest = ~np.isin(shown, chosen)
     if rest.any():
         axes.scatter(points[rest, 0], points[rest, 1], s=0.6 * area, c=GREY, linewidths=0, rasterized=True,
-                     label='{} other classes'.format(len(classes) - len(chosen)))
+                     label=f'{len(classes) - len(chosen)} other classes')
     for i, label in enumerate(chosen):
         color, marker = look(i)
         mine = shown == label
         axes.scatter(points[mine, 0], points[mine, 1], s=area, c=color, marker=marker, edgecolors='white',
                      linewidths=0.3 if area > 12 else 0, rasterized=True, label=class_name(names, label)[:32])
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title or 't-SNE of {:,} embeddings in {} classes'.format(len(shown), len(classes)))
+    axes.set_title(title or f't-SNE of {len(shown):,} embeddings in {len(classes)} classes')
     for side in ('left', 'bottom'):
         axes.spines[side].set_visible(False)
     legend = axes.legend(loc='center left', bbox_to_anchor=(1.0, 0.5), handletextpad=0.3)
@@ -93,7 +93,7 @@ def tsne_thumbnails(points, read_image, path, labels=None, side=2400, thumb=56, 
         index = np.arange(len(points))
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise UserError('thumbnails need points of shape (N, 2), got {}'.format(points.shape))
+        raise UserError(f'thumbnails need points of shape (N, 2), got {points.shape}')
     low, span = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1e-12)
     corners = np.round((points - low) / span * (side - thumb)).astype(int)
     corners[:, 1] = side - thumb - corners[:, 1]  # upwards, as in the coloured map
@@ -137,11 +137,10 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     embeddings, labels = check(embeddings, labels)
     width = embeddings.shape[1]
     if width not in (2, 3):
-        raise UserError('--embed_dim={} cannot be drawn as a distribution map: train with --embed_dim=2 or 3'.format(
-            width))
+        raise UserError(f'--embed_dim={width} cannot be drawn as a distribution map: train with --embed_dim=2 or 3')
     weights = None if weights is None else np.asarray(weights, np.float32)
     if weights is not None and (weights.ndim != 2 or weights.shape[1] != width):
-        raise UserError('class weights of shape {} do not fit embeddings of width {}'.format(weights.shape, width))
+        raise UserError(f'class weights of shape {weights.shape} do not fit embeddings of width {width}')
     if normalise:
         embeddings = unit(embeddings)
         weights = None if weights is None else 0.9 * unit(weights)
@@ -150,10 +149,10 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     axes.grid(width == 3)
     flat = {'depthshade': False} if width == 3 else {}  # far points must not fade: they are faint enough
     for label in np.unique(labels):
-        axes.scatter(*embeddings[labels == label].T, s=30, c='C{}'.format(label % 10), alpha=0.05, linewidths=0,
+        axes.scatter(*embeddings[labels == label].T, s=30, c=f'C{label % 10}', alpha=0.05, linewidths=0,
                      rasterized=True, **flat)
     for label in range(0 if weights is None else len(weights)):
-        axes.scatter(*weights[label][:, None], s=60, c='C{}'.format(label % 10), marker='D', edgecolors='black',
+        axes.scatter(*weights[label][:, None], s=60, c=f'C{label % 10}', marker='D', edgecolors='black',
                      zorder=5, **flat)
         # the empty second line lifts the name off its diamond
         axes.text(*weights[label], class_name(names, label) + '\n', ha='center', va='center', linespacing=1.6,

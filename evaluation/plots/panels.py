@@ -64,11 +64,11 @@ def retrieval_panel(split_read, neighbours, labels, path, which='random', n_quer
     """
     neighbours, labels = np.asarray(neighbours), np.asarray(labels)
     if neighbours.ndim != 2 or not neighbours.size:
-        raise UserError('a retrieval panel needs neighbours of shape (queries, K), got {}'.format(neighbours.shape))
+        raise UserError(f'a retrieval panel needs neighbours of shape (queries, K), got {neighbours.shape}')
     neighbours = neighbours[:, :top].astype(np.int64)
     queries = np.arange(len(neighbours)) if queries is None else np.asarray(queries, np.int64)
     if len(queries) != len(neighbours):
-        raise UserError('{} queries, but neighbours of {}'.format(len(queries), len(neighbours)))
+        raise UserError(f'{len(queries)} queries, but neighbours of {len(neighbours)}')
     hits = labels[neighbours] == labels[queries][:, None]
     rows = choose_queries(hits, labels[queries], which, n_queries, seed)
     right, _ = panel_cell(0, neighbours.shape[1] + 1)
@@ -77,7 +77,7 @@ def retrieval_panel(split_read, neighbours, labels, path, which='random', n_quer
     draw = ImageDraw.Draw(canvas)
     for column in range(neighbours.shape[1] + 1):
         left, _ = panel_cell(0, column)
-        head = '{} query'.format(which) if column == 0 else 'nearest {}'.format(column)
+        head = f'{which} query' if column == 0 else f'nearest {column}'
         draw.text((left + BORDER + CELL // 2, HEAD // 2), head, 'black', font(14), anchor='mm')
     for row, q in enumerate(rows):
         for column, i in enumerate([queries[q], *neighbours[q]]):
@@ -120,7 +120,7 @@ def projector_images(read_image, index, size=48):
     per_row = int(np.ceil(np.sqrt(len(index))))
     size = min(size, 8192 // per_row)
     if size < 4:
-        raise UserError('{} pictures do not fit on one TensorBoard sprite: show at most 4,000,000'.format(len(index)))
+        raise UserError(f'{len(index)} pictures do not fit on one TensorBoard sprite: show at most 4,000,000')
     stack = np.stack([letterbox(read_image(int(i)), size) for i in index])
     return stack.transpose(0, 3, 1, 2).astype(np.float32) / 255.0
 

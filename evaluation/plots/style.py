@@ -110,14 +110,14 @@ def check(embeddings, labels):
     """float32 (N, D) and int64 (N,), or a UserError that names what is wrong."""
     embeddings, labels = np.asarray(embeddings, np.float32), np.asarray(labels)
     if embeddings.ndim != 2 or labels.ndim != 1 or len(embeddings) != len(labels):
-        raise UserError('a figure needs embeddings of shape (N, D) and N labels, got {} and {}'.format(
-            embeddings.shape, labels.shape))
+        raise UserError(f'a figure needs embeddings of shape (N, D) and N labels, got {embeddings.shape} and '
+                        f'{labels.shape}')
     if not len(labels):
         raise UserError('a figure needs at least one embedding, got none')
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
-        raise UserError('{} of {} embeddings hold NaN or Inf (first: row {}); nothing was drawn'.format(
-            len(bad), len(embeddings), bad[0]))
+        raise UserError(f'{len(bad)} of {len(embeddings)} embeddings hold NaN or Inf (first: row {bad[0]}); nothing '
+                        'was drawn')
     return embeddings, labels.astype(np.int64)
 
 

@@ -50,7 +50,7 @@ def run(args):
     if args.readme:
         source = args.csv or tables.RESULTS
         write_readme(args.readme, source)
-        print('table of {} -> {}'.format(source, args.readme))
+        print(f'table of {source} -> {args.readme}')
     return 0
 
 
@@ -62,13 +62,13 @@ def report(args, folders):
     notes += more
     names = name_groups(groups, rows)
     if len({one.data for one in groups}) > 1:
-        notes.append('the runs are on {} data sets; each has a table of its own'.format(len({g.data for g in groups})))
+        notes.append(f'the runs are on {len({g.data for g in groups})} data sets; each has a table of its own')
     known = frozen(groups)
     made = tables.report_tables(groups, names, rows, known)
     text = markdown_report(args.title or 'Report', groups, names, made, rows, notes)
     output = pathlib.Path(args.output) if args.output else place(found) / 'report.html'
     if output.suffix.lower() not in ('.html', '.htm'):
-        raise UserError('--output={} must end in .html'.format(output))
+        raise UserError(f'--output={output} must end in .html')
     whole = page(args.title or 'Report', groups, names, made, rows, notes)
     if args.csv:
         append_csv(args.csv, tables.csv_rows(groups, names, known))
@@ -78,7 +78,7 @@ def report(args, folders):
     print(text)
     print('page {}\ntable {}'.format(output, output.with_suffix('.md')))
     if args.csv:
-        print('rows {}'.format(args.csv))
+        print(f'rows {args.csv}')
 
 
 def place(found):
@@ -95,7 +95,7 @@ def name_groups(groups, rows):
         alike = [other for other, n in zip(groups, base) if n == name and other.data == one.data]
         keys = sorted({key for other in alike for key in {**other.settings, **one.settings}
                        if published.plain(other.settings.get(key)) != published.plain(one.settings.get(key))})
-        apart = ['{}={}'.format(key, published.plain(one.settings.get(key))) for key in keys]
+        apart = [f'{key}={published.plain(one.settings.get(key))}' for key in keys]
         names.append(name + (', ' + ' '.join(apart) if apart else ''))
     return names
 
@@ -109,7 +109,7 @@ def markdown_report(title, groups, names, made, rows, notes):
         for one, name in zip(groups, names):
             if one.data != data:
                 continue
-            text = ['- **{}**: `{} --seed=S`'.format(name, one.command)]
+            text = [f'- **{name}**: `{one.command} --seed=S`']
             for entry in published.sources(rows, one.args):
                 unlike = '; '.join(entry['differences']) or 'none known'
                 text.append('  - settings that differ from {}, {}, {}: {}'.format(

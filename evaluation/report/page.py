@@ -37,14 +37,14 @@ NUMBER = re.compile(r'[\d.]+( ± [\d.]+)?|–')
 
 def page(title, groups, names, tables, rows, notes):
     """The HTML text. `tables` is what tables.report_tables returned; `rows` are those of docs/published.csv."""
-    parts = ['<h1>{}</h1>'.format(escape(title)), '<p>Scores are in percent: mean ± standard deviation over seeds. '
+    parts = [f'<h1>{escape(title)}</h1>', '<p>Scores are in percent: mean ± standard deviation over seeds. '
              'Every number says which epoch it is from; a published number says where it was read.</p>']
     if notes:
         parts.append('<div class="note"><p>Notes</p><ul>{}</ul></div>'.format(
-            ''.join('<li>{}</li>'.format(escape(note)) for note in notes)))
+            ''.join(f'<li>{escape(note)}</li>' for note in notes)))
     for data, header, lines in tables:
         mine = [i for i, one in enumerate(groups) if one.data == data]
-        parts.append('<h2>{}</h2>'.format(escape(data)))
+        parts.append(f'<h2>{escape(data)}</h2>')
         parts.append(table(header, lines))
         parts.append(curves([groups[i] for i in mine], [names[i] for i in mine]))
         parts += [section(groups[i], names[i], rows) for i in mine]
@@ -76,7 +76,7 @@ def curves(groups, names):
         try:
             with tempfile.TemporaryDirectory() as folder:
                 plots.recall_curves(logs, pathlib.Path(folder, 'curves'), k=k)
-                return figure(pathlib.Path(folder, 'curves.png'), 'Recall@{} of each seed over training'.format(k))
+                return figure(pathlib.Path(folder, 'curves.png'), f'Recall@{k} of each seed over training')
         except UserError:
             continue
     return '<p>No recall curve: the logs of these runs hold no evaluated epoch.</p>'
@@ -89,13 +89,13 @@ def recall_ks(groups):
 
 def section(one, name, rows):
     """One setting: command, difference from the paper, each seed's numbers, figures of its first run."""
-    parts = ['<h3>{}</h3>'.format(escape(name)), '<p><code>{} --seed=S</code></p>'.format(escape(one.command))]
+    parts = [f'<h3>{escape(name)}</h3>', f'<p><code>{escape(one.command)} --seed=S</code></p>']
     for entry in published.sources(rows, one.args):
         where = '{}, {}, {}'.format(entry['paper'], entry['table'], entry['method'])
         unlike = entry['differences']
         text = 'Settings that differ from {}: {}'.format(where, '; '.join(unlike)) if unlike else (
-            'No known setting differs from {}'.format(where))
-        parts.append('<p>{}</p>'.format(escape(text)))
+            f'No known setting differs from {where}')
+        parts.append(f'<p>{escape(text)}</p>')
     if not published.sources(rows, one.args):
         parts.append('<p>No published figure for this data set and method.</p>')
     parts.append(seed_table(one))
@@ -105,7 +105,7 @@ def section(one, name, rows):
         files = next(filter(None, (sorted((one.runs[0].folder / folder).glob(pattern))
                                    for folder in ('figures', 'evaluation'))), [])
         files = files[-1:] if pattern.startswith('test_epoch') else files
-        pictures += [figure(file, '{} ({}, seed {})'.format(caption, file.stem, one.seeds[0]), 540) for file in files]
+        pictures += [figure(file, f'{caption} ({file.stem}, seed {one.seeds[0]})', 540) for file in files]
     if pictures:
         parts.append('<details><summary>Figures</summary>{}</details>'.format(''.join(pictures)))
     return '\n'.join(parts)
@@ -130,7 +130,7 @@ def figure(path, caption, widest=900):
         with Image.open(path) as image:
             image = image.convert('RGB')
     except OSError as error:
-        return '<p>{} cannot be shown ({})</p>'.format(escape(path), escape(error))
+        return f'<p>{escape(path)} cannot be shown ({escape(error)})</p>'
     image.thumbnail((WIDEST, WIDEST), Image.LANCZOS)
     packed = []
     for kind, options in (('PNG', {'optimize': True}), ('JPEG', {'quality': 88})):

@@ -27,7 +27,7 @@ def load(path=FILE):
         with open(path, newline='', encoding='utf-8') as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise UserError('--published={} cannot be read ({})'.format(path, error.strerror)) from error
+        raise UserError(f'--published={path} cannot be read ({error.strerror})') from error
     if not rows or tuple(rows[0]) != COLUMNS:
         raise UserError('--published={} must have the columns {}'.format(path, ','.join(COLUMNS)))
     return rows
@@ -39,7 +39,7 @@ def plain(value):
         return ','.join(plain(v) for v in value)
     text = str(value).strip().lower()
     try:
-        return '{:g}'.format(float(text))
+        return f'{float(text):g}'
     except ValueError:
         return text.replace('-', '_')
 
@@ -50,8 +50,8 @@ def conditions(text):
     for word in text.split():
         match = re.fullmatch(r'(\w+)(=|!=|>)(\S+)', word)
         if not match:
-            raise UserError('docs/published.csv: {!r} is not a condition such as loss=margin, n_inner_pts>0 or '
-                            'pretrained!=false'.format(word))
+            raise UserError(f'docs/published.csv: {word!r} is not a condition such as loss=margin, n_inner_pts>0 or '
+                            'pretrained!=false')
         found.append(match.groups())
     return found
 
@@ -95,7 +95,7 @@ def differences(args, recipe):
         if not holds(args, (key, sign, wanted)):
             ours = plain(args[key]) if args.get(key) is not None else 'no such flag'
             paper = wanted.split('|')[0] if sign == '=' else sign + wanted
-            found.append('{}: {} (paper {})'.format(key, ours, paper))
+            found.append(f'{key}: {ours} (paper {paper})')
     return found
 
 

@@ -35,12 +35,12 @@ def find(paths):
     found = []
     for path in map(pathlib.Path, paths):
         if not path.is_dir():
-            raise UserError('{} is not a folder. Give run folders, or folders that hold some: '
-                            'python3 main.py report runs/A runs/B'.format(path))
+            raise UserError(f'{path} is not a folder. Give run folders, or folders that hold some: '
+                            'python3 main.py report runs/A runs/B')
         here = [path] if is_run(path) else sorted(
             {file.parent for name in ('args.json', 'result.json') for file in path.rglob(name) if is_top(file, path)})
         if not here:
-            raise UserError('{} holds no run: there is no args.json or result.json in it or below it'.format(path))
+            raise UserError(f'{path} holds no run: there is no args.json or result.json in it or below it')
         found += [folder for folder in here if folder.resolve() not in {f.resolve() for f in found}]
     return found
 
@@ -60,11 +60,11 @@ def load_json(path):
     try:
         value = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ValueError('{} is missing'.format(path.name)) from None
+        raise ValueError(f'{path.name} is missing') from None
     except (ValueError, OSError) as error:
-        raise ValueError('{} cannot be read ({})'.format(path.name, error)) from None
+        raise ValueError(f'{path.name} cannot be read ({error})') from None
     if not isinstance(value, dict):
-        raise ValueError('{} is not a JSON object'.format(path.name))
+        raise ValueError(f'{path.name} is not a JSON object')
     return value
 
 
@@ -86,7 +86,7 @@ def read(folder):
     if not (folder / 'result.json').exists():
         epochs = [record['epoch'] for record in log if record.get('kind') == 'epoch' and 'epoch' in record]
         raise ValueError('unfinished: it has no result.json{}'.format(
-            ' (last complete epoch {})'.format(epochs[-1]) if epochs else ''))
+            f' (last complete epoch {epochs[-1]})' if epochs else ''))
     result = load_json(folder / 'result.json')
     if 'selection' not in result and 'recall' in result:
         result['selection'] = {'evaluated': {key: value for key, value in result.items() if key != 'args'}}
@@ -110,7 +110,7 @@ def read_all(paths):
         try:
             runs.append(read(folder))
         except ValueError as error:
-            notes.append('{} is left out: {}'.format(folder, error))
+            notes.append(f'{folder} is left out: {error}')
     if not runs:
         raise UserError('no finished run among the given folders:\n  ' + '\n  '.join(notes))
     return runs, notes
@@ -121,7 +121,7 @@ def metrics(part):
     found = {}
     for key, value in (part or {}).items():
         if key == 'recall' and isinstance(value, dict):
-            found.update({'recall@{}'.format(k): v for k, v in sorted(value.items(), key=lambda item: int(item[0]))})
+            found.update({f'recall@{k}': v for k, v in sorted(value.items(), key=lambda item: int(item[0]))})
         elif is_score(key, value):
             found[key] = value
     return {key: float(value) for key, value in found.items() if is_number(value)}
@@ -229,13 +229,12 @@ def group(runs):
         mine = table.setdefault(json.dumps(settings(run.args), sort_keys=True, default=str), {})
         seed = int(run.args.get('seed', 0))
         if seed in mine:
-            notes.append('{} is left out: {} has the same settings and seed {}'.format(
-                run.folder, mine[seed].folder, seed))
+            notes.append(f'{run.folder} is left out: {mine[seed].folder} has the same settings and seed {seed}')
         mine.setdefault(seed, run)
     groups = [Group(list(mine.values())) for mine in table.values()]
     for one in groups:
         if ' ' in one.commit:
-            notes.append('{}: its seeds ran at different commits ({})'.format(one.runs[0].folder, one.commit))
+            notes.append(f'{one.runs[0].folder}: its seeds ran at different commits ({one.commit})')
     return groups, notes
 
 

@@ -36,7 +36,7 @@ def metric_order(names):
 def percent(pair):
     """(0.4123, 0.0031) -> '41.2 ± 0.3'; a single run -> '41.2'."""
     mean, deviation = pair
-    return '{:.1f}'.format(100 * mean) + ('' if deviation is None else ' ± {:.1f}'.format(100 * deviation))
+    return f'{100 * mean:.1f}' + ('' if deviation is None else f' ± {100 * deviation:.1f}')
 
 
 def report_tables(groups, names, rows, frozen):
@@ -96,11 +96,11 @@ def csv_rows(groups, names, frozen):
                    'backbone': one.args.get('backbone', ''), 'image_size': one.args.get('image_size', ''),
                    'embed_dim': one.args.get('embed_dim', ''), 'n_inner_pts': one.args.get('n_inner_pts', ''),
                    'seeds': ' '.join(map(str, one.seeds)), 'epoch_rule': RULES[rule],
-                   'frozen_recall@1': '{:.4f}'.format(frozen[i]) if i in frozen else '',
+                   'frozen_recall@1': f'{frozen[i]:.4f}' if i in frozen else '',
                    'images_per_second': number(one.mean('images_per_second'), '{:.1f}'),
                    'seconds': number(one.mean('seconds'), '{:.0f}'), 'command': one.command, 'commit': one.commit}
             for name, (mean, deviation) in one.scores(rule).items():
-                row[name + '_mean'] = '{:.4f}'.format(mean)
+                row[name + '_mean'] = f'{mean:.4f}'
                 row[name + '_std'] = number(deviation, '{:.4f}')
             rows.append({key: str(value) for key, value in row.items()})
     return rows
@@ -199,9 +199,9 @@ def write_readme(readme=README, csv_file=RESULTS):
     try:
         text = readme.read_text(encoding='utf-8')
     except OSError as error:
-        raise UserError('--readme={} cannot be read ({})'.format(readme, error.strerror)) from error
+        raise UserError(f'--readme={readme} cannot be read ({error.strerror})') from error
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise UserError('--readme={} must hold the lines {} and {} once each, in this order'.format(readme, BEGIN, END))
+        raise UserError(f'--readme={readme} must hold the lines {BEGIN} and {END} once each, in this order')
     before, after = text[:text.index(BEGIN) + len(BEGIN)], text[text.index(END):]
     aside = readme.with_name(readme.name + '.new')
     aside.write_text(before + '\n' + readme_table(csv_file) + '\n' + after, encoding='utf-8')

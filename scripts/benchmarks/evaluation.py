@@ -99,7 +99,7 @@ def child_ours(x, labels, rounds):
             ranks = knn.ranks(x, labels)
         rows.append({'bare': bare.seconds, 'ours': ours.seconds, 'peak': ours.peak})
     found = ranks.positives > 0
-    numbers = {'R@{}'.format(k): float((ranks.best < k).mean()) for k in KS}
+    numbers = {f'R@{k}': float((ranks.best < k).mean()) for k in KS}
     numbers.update({'P@1': float((ranks.best[found] < 1).mean()),
                     'MAP@R': float(ranks.average_precision[found].mean()),
                     'R-precision': float(ranks.r_precision[found].mean())})
@@ -119,7 +119,7 @@ def child_faiss(x, labels, rounds):
         first = np.where(hit.any(axis=1), hit.argmax(axis=1), 1001)
         first -= (np.cumsum(found == np.arange(len(x))[:, None], axis=1)[np.arange(len(x)), np.minimum(first, 1000)])
     return {'seconds': measured.seconds, 'peak': measured.peak,
-            'numbers': {'R@{}'.format(k): float((first < k).mean()) for k in KS}}
+            'numbers': {f'R@{k}': float((first < k).mean()) for k in KS}}
 
 
 def child_pml(x, labels, rounds):
@@ -171,23 +171,23 @@ def start(args, child, kind, n, classes, python=sys.executable):
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT,
                           env=dict(os.environ, PYTHONPATH=str(ROOT)))
     if done.returncode:
-        sys.exit('{} failed with status {}'.format(child, done.returncode))
+        sys.exit(f'{child} failed with status {done.returncode}')
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def line(name, seconds, peak, ratio, numbers):
     print('{:<34}{:>9.2f} s{:>8}{:>9}   {}'.format(
-        name, seconds, '' if ratio is None else '{:.2f}x'.format(ratio),
-        '' if peak is None else '{:.2f} GB'.format(peak / 1e9),
-        '  '.join('{} {:.5f}'.format(key, value) for key, value in numbers.items())), flush=True)
+        name, seconds, '' if ratio is None else f'{ratio:.2f}x',
+        '' if peak is None else f'{peak / 1e9:.2f} GB',
+        '  '.join(f'{key} {value:.5f}' for key, value in numbers.items())), flush=True)
 
 
 def evaluation(args):
     """Print a table for each kind of data; returns {kind: {name: result}}."""
     results = {}
     for kind in ('random', 'clustered') if args.data == 'both' else (args.data,):
-        print('\n{} x {} {} unit vectors, {} classes, {} processors; seconds, ratio to bare, peak memory'.format(
-            args.items, args.dim, kind, args.classes, len(os.sched_getaffinity(0))))
+        print(f'\n{args.items} x {args.dim} {kind} unit vectors, {args.classes} classes, '
+              f'{len(os.sched_getaffinity(0))} processors; seconds, ratio to bare, peak memory')
         ours = start(args, 'ours', kind, args.items, args.classes)
         rounds = ours['rounds']
         bare = statistics.median(row['bare'] for row in rounds)

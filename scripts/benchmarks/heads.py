@@ -46,7 +46,7 @@ def run(args):
             results[mode].append(child(args, mode))
     ms = {mode: statistics.median(1000 * statistics.median(r['seconds']) for r in found)
           for mode, found in results.items()}
-    print('{}, {} pictures of {} px'.format(args.backbone, args.batch_size, args.image_size))
+    print(f'{args.backbone}, {args.batch_size} pictures of {args.image_size} px')
     print('{:<12}{:>12}{:>12}{:>18}'.format('train_mode', 'ms a step', 'overhead', 'parameters'))
     for mode in modes:
         print('{:<12}{:>12.1f}{:>12}{:>18,}'.format(
@@ -75,7 +75,7 @@ def measure(spec):
     spec = argparse.Namespace(**spec)
     parser = argparse.ArgumentParser()
     models.add_args(parser)
-    args = parser.parse_args(['--backbone=' + spec.backbone, '--embed_dim={}'.format(spec.embed_dim)])
+    args = parser.parse_args(['--backbone=' + spec.backbone, f'--embed_dim={spec.embed_dim}'])
     args.image_size = spec.image_size
     criterion = get_loss('softmax_ranking')(spec.classes, spec.embed_dim, spec.mode)
     net = models.build(args, criterion)

@@ -43,7 +43,7 @@ def run(args):
         args.store_dir = args.store_dir or scratch
         for cores in [int(text) for text in str(args.cores).split(',')]:
             if cores > len(os.sched_getaffinity(0)):
-                print('{} cores were asked for, {} may be used'.format(cores, len(os.sched_getaffinity(0))))
+                print(f'{cores} cores were asked for, {len(os.sched_getaffinity(0))} may be used')
                 continue
             rates = {way: [] for way in WAYS}
             for _ in range(args.rounds):
@@ -60,15 +60,15 @@ def print_table(cores, rates):
     for way, values in rates.items():
         middle = statistics.median(values)
         print('{:<8}{:>12,.0f}{:>14,.0f}{:>7.1f}x   {}'.format(
-            way, middle, middle / cores, middle / base, ' '.join('{:,.0f}'.format(value) for value in values)))
+            way, middle, middle / cores, middle / base, ' '.join(f'{value:,.0f}' for value in values)))
 
 
 def child(args, way, cores):
     """Images per second of one measurement in a process bound to `cores` cores."""
     words = [sys.executable, '-m', 'scripts.benchmarks.loader', '--way=' + way]
-    words += ['--{}={}'.format(key, getattr(args, key)) for key in (
+    words += [f'--{key}={getattr(args, key)}' for key in (
         'data_name', 'data_dir', 'images', 'batch_size', 'image_size', 'seconds', 'store_dir')]
-    words += ['--cores={}'.format(cores)]
+    words += [f'--cores={cores}']
     done = subprocess.run(words, stdout=subprocess.PIPE, cwd=ROOT, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -93,7 +93,7 @@ def training_part(args, cache):
     parser = argparse.ArgumentParser()
     datasets.add_args(parser)
     words = ['--data_name=' + (args.data_name or ('folder' if args.data_dir else 'glyphs')),
-             '--data_dir=' + args.data_dir, '--image_size={}'.format(args.image_size)]
+             '--data_dir=' + args.data_dir, f'--image_size={args.image_size}']
     data = datasets.load(parser.parse_args(words))
     part = data._replace(train=data.train.subset(range(min(args.images, len(data.train)))), test=None, val=None)
     if cache == 'store':

@@ -68,8 +68,8 @@ def run(args):
             if can_compare(args.torch_python):
                 theirs = stack.enter_context(Side(args.torch_python, 'losses_pytorch', spec))
             else:
-                print('PyTorch is left out: {} has no torch and pytorch_metric_learning. Fix: '
-                      '--torch_python=PYTHON'.format(args.torch_python))
+                print(f'PyTorch is left out: {args.torch_python} has no torch and pytorch_metric_learning. Fix: '
+                      '--torch_python=PYTHON')
         print('batch {}, {} dimensions, {} threads; MXNet {}{}'.format(
             args.batch_size, args.embed_dim, args.threads, ours.hello['version'],
             ', ' + theirs.hello['version'] if theirs else ''))
@@ -120,7 +120,7 @@ class Side:
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError('{} ended with status {}'.format(self.process.args[2], self.process.wait()))
+            raise RuntimeError(f'{self.process.args[2]} ended with status {self.process.wait()}')
         return json.loads(line)
 
     def ask(self, request):

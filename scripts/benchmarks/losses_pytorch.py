@@ -224,7 +224,7 @@ def serve(spec):
     torch.manual_seed(0)
     data = dict(np.load(spec['data']))
     batches = [Batch(data, i) for i in range(len(data['embedding']))]
-    print(json.dumps({'version': 'PyTorch {}, pytorch-metric-learning {}'.format(torch.__version__, __version__),
+    print(json.dumps({'version': f'PyTorch {torch.__version__}, pytorch-metric-learning {__version__}',
                       'rows': {row: build.__doc__.splitlines()[0] for row, build in ROWS.items()}}), flush=True)
     made, turn = {}, 0
     for line in sys.stdin:

@@ -44,11 +44,11 @@ def run(args):
     sampler, result = Local(labels, args.batch_size, args.n_targets), {}
     result['plan'], plans = timed(lambda: sampler.plan(0, np.random.RandomState(0), lambda: x))
     result['triplets'], counts = timed(lambda: [plan.extra().shape[1] for plan in plans])
-    print('{} x {}, batches of {}'.format(args.images, args.dim, args.batch_size))
-    show('clusters and pairs of an epoch', result['plan'], '{} batches'.format(len(plans)))
-    show('triplets of all its batches', result['triplets'], '{:,} triplets'.format(sum(counts)))
+    print(f'{args.images} x {args.dim}, batches of {args.batch_size}')
+    show('clusters and pairs of an epoch', result['plan'], f'{len(plans)} batches')
+    show('triplets of all its batches', result['triplets'], f'{sum(counts):,} triplets')
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
-    print('peak memory of the process {:.2f} GB, embedding {:.2f} GB'.format(peak, x.nbytes / 2 ** 30))
+    print(f'peak memory of the process {peak:.2f} GB, embedding {x.nbytes / 2 ** 30:.2f} GB')
 
     x, _ = make_embedding(args.small_images, args.small_dim, args.images_per_class)
     clusters = max(1, args.small_images // args.batch_size)
@@ -59,9 +59,9 @@ def run(args):
         result['single'], _ = timed(lambda: theirs.fit(x))
     ours = inertia(x, found)
     result['inertia'] = ours / original.inertia_
-    print('\n{} x {}, {} clusters'.format(args.small_images, args.small_dim, clusters))
-    show('ours', result['ours'], 'inertia {:.1f}'.format(ours))
-    show('as the original, all cores', result['original'], 'inertia {:.1f}'.format(original.inertia_))
+    print(f'\n{args.small_images} x {args.small_dim}, {clusters} clusters')
+    show('ours', result['ours'], f'inertia {ours:.1f}')
+    show('as the original, all cores', result['original'], f'inertia {original.inertia_:.1f}')
     show('as the original, one thread', result['single'], '')
     print('ours is {:.0f} and {:.0f} times as fast, its inertia {:.2%} higher'.format(
         result['original'] / result['ours'], result['single'] / result['ours'], result['inertia'] - 1))
@@ -77,7 +77,7 @@ def inertia(x, found):
 
 def show(name, seconds, remark):
     """One line of the table."""
-    print('{:<34}{:>9.2f} s   {}'.format(name, seconds, remark))
+    print(f'{name:<34}{seconds:>9.2f} s   {remark}')
 
 
 def timed(function):

@@ -39,7 +39,7 @@ def run(args):
     ms = {key: 1000 * statistics.median(values) for key, values in seconds.items()}
     ms['network'] *= args.batch_size / pictures
     ms['share'] = ms['loss'] / ms['network']
-    scaled = '' if pictures == args.batch_size else ', measured with {} and scaled'.format(pictures)
+    scaled = '' if pictures == args.batch_size else f', measured with {pictures} and scaled'
     print('{:<40}{:>10.1f} ms   {} pictures of {} px{}'.format(
         args.backbone + ' forward and backward', ms['network'], args.batch_size, args.image_size, scaled))
     print('{:<40}{:>10.1f} ms   ({}, {}) {}'.format(
@@ -65,7 +65,7 @@ def network_step(args, pictures):
     from core.runtime import autograd, nd
     parser = argparse.ArgumentParser()
     models.add_args(parser)
-    flags = parser.parse_args(['--backbone=' + args.backbone, '--embed_dim={}'.format(args.embed_dim)])
+    flags = parser.parse_args(['--backbone=' + args.backbone, f'--embed_dim={args.embed_dim}'])
     flags.image_size = args.image_size
     net = models.build(flags, types.SimpleNamespace(head='l2', feature=None))
     size = args.image_size

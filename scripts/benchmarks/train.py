@@ -51,7 +51,7 @@ def run(args):
     ways = [pick('--ways', way, {name: name for name in WAYS}) for way in args.ways.split(',')]
     networks = [pick('--networks', network, {name: name for name in NETWORKS}) for network in args.networks.split(',')]
     if 'pytorch' in ways and subprocess.run([args.torch_python, '-c', 'import torch'], capture_output=True).returncode:
-        print('pytorch is left out: {} has no torch. Fix: --torch_python=PYTHON'.format(args.torch_python))
+        print(f'pytorch is left out: {args.torch_python} has no torch. Fix: --torch_python=PYTHON')
         ways.remove('pytorch')
     medians = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -77,7 +77,7 @@ def print_table(args, network, results):
         waits = [r['wait'] / sum(r['seconds']) for r in results[way] if 'wait' in r]
         print('{:<9}{:>10.1f}{:>12}{:>9}   {}'.format(
             way, medians[way], '{:.2f}'.format(medians[way] / medians['pytorch']) if 'pytorch' in medians else '',
-            '{:.1%}'.format(statistics.median(waits)) if waits else '', ' '.join('{:.1f}'.format(v) for v in values)))
+            f'{statistics.median(waits):.1%}' if waits else '', ' '.join(f'{v:.1f}' for v in values)))
     return {(network, way): value for way, value in medians.items()}
 
 

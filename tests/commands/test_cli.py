@@ -78,7 +78,7 @@ def test_every_loss_has_a_complete_command_line(loss, capsys):
     assert flags['loss'] == loss and flags['sampler'] in losses.LOSSES[loss].samplers
     paper = dry_run(capsys, '--loss=' + loss, '--data_name=cub200')
     unknown = set(losses.LOSSES[loss].defaults) - set(paper)
-    assert not unknown, 'defaults of {} name no flag: {}'.format(loss, unknown)
+    assert not unknown, f'defaults of {loss} name no flag: {unknown}'
 
 
 @pytest.mark.parametrize('loss', sorted(losses.LOSSES))

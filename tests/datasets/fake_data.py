@@ -72,7 +72,7 @@ def cub200(folder):
     for c, title in classes.items():
         for k in range(4):
             number = len(images) + 1
-            name = '{}/{}_{:04d}.jpg'.format(title, title[4:], k)
+            name = f'{title}/{title[4:]}_{k:04d}.jpg'
             files['CUB_200_2011/images/' + name] = photo(number)
             images.append((number, name))
             labels.append((number, c))
@@ -80,7 +80,7 @@ def cub200(folder):
             split.append((number, int(k < 2)))
     for name, rows in (('images', images), ('image_class_labels', labels), ('bounding_boxes', boxes),
                        ('train_test_split', split), ('classes', classes.items())):
-        files['CUB_200_2011/{}.txt'.format(name)] = lines(rows)
+        files[f'CUB_200_2011/{name}.txt'] = lines(rows)
     tar(folder / 'CUB_200_2011.tgz', files)
     return {'cub200': {'train': {'images': 8, 'classes': 2}, 'test': {'images': 8, 'classes': 2}},
             'cub200_classification': {'train': {'images': 8, 'classes': 4}, 'test': {'images': 8, 'classes': 4}}}
@@ -98,7 +98,7 @@ def car_rows(classes, per_class, key, prefix, digits):
 def cars196(folder):
     rows = car_rows((3, 98, 99, 196), 3, 'relative_im_path', 'car_ims/', 6)
     tar(folder / 'car_ims.tgz', {row['relative_im_path']: photo(i) for i, row in enumerate(rows)})
-    titles = ['Model {}'.format(i) for i in range(1, 197)]
+    titles = [f'Model {i}' for i in range(1, 197)]
     (folder / 'cars_annos.mat').write_bytes(mat(annotations=rows, class_names=titles))
     return {'cars196': {'train': {'images': 6, 'classes': 2}, 'test': {'images': 6, 'classes': 2}}}
 
@@ -110,23 +110,23 @@ def stanford_cars(folder):
     tar(folder / 'cars_test.tgz', {'cars_test/' + row['fname']: photo(100 + i) for i, row in enumerate(test)})
     tar(folder / 'car_devkit.tgz', {
         'devkit/cars_train_annos.mat': mat(annotations=train),
-        'devkit/cars_meta.mat': mat(class_names=['Model {}'.format(i) for i in range(1, 197)])})
+        'devkit/cars_meta.mat': mat(class_names=[f'Model {i}' for i in range(1, 197)])})
     (folder / 'cars_test_annos_withlabels.mat').write_bytes(mat(annotations=test))
     return {'stanford_cars': {'train': {'images': 9, 'classes': 3}, 'test': {'images': 6, 'classes': 3}}}
 
 
 def cars_kaggle(folder):
     """The copy with class folders, from which both car sets can be made."""
-    files, titles = {}, ['Model {}'.format(i) for i in range(1, 197)]
+    files, titles = {}, [f'Model {i}' for i in range(1, 197)]
     for half, per_class in (('train', 3), ('test', 2)):
         rows = []
         for c in (1, 98, 99, 196):
             for _ in range(per_class):
-                name = '{:05d}.jpg'.format(len(rows) + 1)
-                place = 'car_data/car_data/{}/{}/{}'.format(half, titles[c - 1], name)
+                name = f'{len(rows) + 1:05d}.jpg'
+                place = f'car_data/car_data/{half}/{titles[c - 1]}/{name}'
                 files[place] = photo(1000 * per_class + len(rows))
-                rows.append('{},3,2,32,21,{}'.format(name, c))
-        files['anno_{}.csv'.format(half)] = '\n'.join(rows)
+                rows.append(f'{name},3,2,32,21,{c}')
+        files[f'anno_{half}.csv'] = '\n'.join(rows)
     files['names.csv'] = '\n'.join(titles)
     zipped(folder / 'stanford-car-dataset-by-classes-folder.zip', files)
 
@@ -139,10 +139,10 @@ def sop(folder):
             for k in range(3):
                 number += 1
                 kind = 'bicycle' if c % 2 else 'chair'
-                path = '{}_final/{:012d}_{}.JPG'.format(kind, c, k)
+                path = f'{kind}_final/{c:012d}_{k}.JPG'
                 files['Stanford_Online_Products/' + path] = photo(number)
                 rows.append((number, c, 1 if c % 2 else 3, path))
-        files['Stanford_Online_Products/Ebay_{}.txt'.format(half)] = lines(rows)
+        files[f'Stanford_Online_Products/Ebay_{half}.txt'] = lines(rows)
     zipped(folder / 'Stanford_Online_Products.zip', files)
     return {'sop': {'train': {'images': 9, 'classes': 3}, 'test': {'images': 6, 'classes': 2}}}
 
@@ -155,7 +155,7 @@ def inshop(folder):
         for k, part in enumerate(parts):
             name = 'img/{}/Dresses/id_{:08d}/{:02d}_1_front.jpg'.format('WOMEN' if item % 2 else 'MEN', item, k)
             files[name] = photo(10 * item + k, 256, 256)
-            partition.append((name, 'id_{:08d}'.format(item), part))
+            partition.append((name, f'id_{item:08d}', part))
             if (item, k) != (1, 2):
                 boxes.append((name, 1, 1, 50, 20, 200, 250))
     zipped(folder / 'img.zip', files)
@@ -179,7 +179,7 @@ def street2shop(folder):
                                  {'photo': base + 2, 'product': base + 3, 'bbox': box}],
                   'retrieval': [{'photo': base + 10 + k, 'product': base + k} for k in (1, 2, 3)]}
         for kind, rows in tables.items():
-            files['meta/json/{}_{}.json'.format(kind, category)] = json.dumps(rows)
+            files[f'meta/json/{kind}_{category}.json'] = json.dumps(rows)
             for row in rows:
                 if row['photo'] != 13:
                     (folder / 'photos' / '{:09d}.jpg'.format(row['photo'])).write_bytes(photo(row['photo']))
@@ -189,7 +189,7 @@ def street2shop(folder):
 
 def lfw(folder):
     people = {'Ana_Ivanovic': 3, 'Bo_Xi': 2, 'Carla_Bruni': 1, 'Dai_Wei': 2}
-    tar(folder / 'lfw.tgz', {'lfw/{0}/{0}_{1:04d}.jpg'.format(name, k): photo(zlib.crc32(name.encode()) + k, 50, 50)
+    tar(folder / 'lfw.tgz', {f'lfw/{name}/{name}_{k:04d}.jpg': photo(zlib.crc32(name.encode()) + k, 50, 50)
                              for name, count in people.items() for k in range(1, count + 1)})
     (folder / 'pairs.txt').write_bytes(lines([
         (2, 2), ('Ana_Ivanovic', 1, 2), ('Bo_Xi', 1, 2), ('Ana_Ivanovic', 1, 'Bo_Xi', 1),
@@ -224,14 +224,14 @@ def aircraft(folder):
     for variant in variants:
         for half in ('train', 'train', 'val', 'test', 'test'):
             number += 1
-            files['fgvc-aircraft-2013b/data/images/{:07d}.jpg'.format(number)] = photo(number)
-            row = ('{:07d}'.format(number), variant)
+            files[f'fgvc-aircraft-2013b/data/images/{number:07d}.jpg'] = photo(number)
+            row = (f'{number:07d}', variant)
             halves[half].append(row)
             if half != 'test':
                 halves['trainval'].append(row)
             boxes.append((row[0], 3, 2, 32, 21))
     for half, rows in halves.items():
-        files['fgvc-aircraft-2013b/data/images_variant_{}.txt'.format(half)] = lines(rows)
+        files[f'fgvc-aircraft-2013b/data/images_variant_{half}.txt'] = lines(rows)
     files['fgvc-aircraft-2013b/data/images_box.txt'] = lines(boxes)
     files['fgvc-aircraft-2013b/data/variants.txt'] = lines([(variant,) for variant in variants])
     tar(folder / 'fgvc-aircraft-2013b.tar.gz', files)
@@ -244,22 +244,22 @@ def nabirds(folder):
     files, tables = {}, defaultdict(list)
     for c in (295, 817, 1010):
         for k in range(5):
-            key = '{:08x}-{:04d}'.format(c, k)
+            key = f'{c:08x}-{k:04d}'
             name = '{:04d}/{}.jpg'.format(c, key.replace('-', ''))
             files['nabirds/images/' + name] = photo(c + k)
             tables['images'].append((key, name))
             tables['image_class_labels'].append((key, c))
             tables['train_test_split'].append((key, int(k < 3)))
             tables['bounding_boxes'].append((key, 3, 2, 30, 20))
-        tables['classes'].append((c, 'Bird number {}'.format(c)))
-    files.update({'nabirds/{}.txt'.format(name): lines(rows) for name, rows in tables.items()})
+        tables['classes'].append((c, f'Bird number {c}'))
+    files.update({f'nabirds/{name}.txt': lines(rows) for name, rows in tables.items()})
     tar(folder / 'nabirds.tar.gz', files)
     return {'nabirds': {'train': {'images': 9, 'classes': 3}, 'test': {'images': 6, 'classes': 3}}}
 
 
 def flowers102(folder):
     labels = np.repeat([1, 2, 102], 4)
-    tar(folder / '102flowers.tgz', {'jpg/image_{:05d}.jpg'.format(i): photo(i) for i in range(1, 13)})
+    tar(folder / '102flowers.tgz', {f'jpg/image_{i:05d}.jpg': photo(i) for i in range(1, 13)})
     ids = np.arange(1, 13).reshape(3, 4)
     (folder / 'imagelabels.mat').write_bytes(mat(labels=labels[None]))
     (folder / 'setid.mat').write_bytes(mat(trnid=ids[None, :, 0], valid=ids[None, :, 1],
@@ -274,7 +274,7 @@ def dogs(folder):
     files, lists = {}, {'train': ([], []), 'test': ([], [])}
     for label, breed in zip((1, 120), breeds):
         for k in range(6):
-            name = '{}/{}_{}.jpg'.format(breed, breed[:9], 100 + k)
+            name = f'{breed}/{breed[:9]}_{100 + k}.jpg'
             files['Images/' + name] = photo(100 * label + k)
             paths, labels = lists['train' if k < 3 else 'test']
             paths.append(name)
@@ -296,7 +296,7 @@ def facts(name, folder, address, numbers):
         path = folder / archive.name
         if not path.exists():
             return archive
-        urls = tuple('{}/{}'.format(address, archive.name) for _ in archive.urls)
+        urls = tuple(f'{address}/{archive.name}' for _ in archive.urls)
         data = path.read_bytes()
         digests = ('md5:' + hashlib.md5(data).hexdigest(),) if archive.digests else ()
         return dataclasses.replace(archive, urls=urls, digests=digests, size=len(data) if archive.size else None)

@@ -25,14 +25,14 @@ from tests.shared import SHARED, needs_shared
 def flags(root, name, *words):
     parser = argparse.ArgumentParser()
     prepare.add_args(parser)
-    return parser.parse_args(['--data_name=' + name, '--data_dir={}'.format(root), *words])
+    return parser.parse_args(['--data_name=' + name, f'--data_dir={root}', *words])
 
 
 def prepared(published, name, root):
     """(facts, root) of the fake of benchmark `name` after `prepare`."""
     numbers = fake_data.BUILDERS[name](published.folder)
     fake = fake_data.facts(name, published.folder, published.address, numbers)
-    given = ['--archive={}'.format(published.folder / archive.name)
+    given = [f'--archive={published.folder / archive.name}'
              for archive in fake.sources[0] if not archive.urls]
     if name == 'street2shop':
         root.mkdir()
@@ -91,10 +91,10 @@ def test_cub200_order_names_boxes(published, tmp_path):
 
 def test_cub200_2010_is_split_by_class_number(tmp_path):
     for number, count in ((1, 2), (100, 1), (101, 3), (200, 2)):
-        title = '001.Black_footed_Albatross' if number == 1 else '{:03d}.Bird'.format(number)
+        title = '001.Black_footed_Albatross' if number == 1 else f'{number:03d}.Bird'
         (tmp_path / 'images' / title).mkdir(parents=True)
         for k in range(count):
-            (tmp_path / 'images' / title / '{}.jpg'.format(k)).write_bytes(fake_data.photo(number + k))
+            (tmp_path / 'images' / title / f'{k}.jpg').write_bytes(fake_data.photo(number + k))
         (tmp_path / 'images' / title / '.DS_Store').write_bytes(b'')
     data = datasets.load(training_flags(tmp_path, 'cub200_2010'))
     assert data.train.class_id.tolist() == [1, 1, 100] and data.test.class_id.tolist() == [101] * 3 + [200] * 2
@@ -105,7 +105,7 @@ def test_cub200_2010_is_split_by_class_number(tmp_path):
 def training_flags(root, name, *words):
     parser = argparse.ArgumentParser()
     datasets.add_args(parser)
-    return parser.parse_args(['--data_name=' + name, '--data_dir={}'.format(root), *words])
+    return parser.parse_args(['--data_name=' + name, f'--data_dir={root}', *words])
 
 
 def test_cars_boxes_are_one_based_corners(published, tmp_path):
@@ -122,7 +122,7 @@ def test_both_car_sets_read_the_kaggle_copy(published, tmp_path, name, train, te
     fake_data.cars_kaggle(published.folder)
     fake = fake_data.facts(name, published.folder, published.address, {})
     archive = published.folder / 'stanford-car-dataset-by-classes-folder.zip'
-    prepare.run(flags(tmp_path / 'data', name, '--archive={}'.format(archive)), fake, lambda text: None)
+    prepare.run(flags(tmp_path / 'data', name, f'--archive={archive}'), fake, lambda text: None)
     data = benchmarks.load(flags(tmp_path / 'data', name), name, fake)
     assert sorted(data.train.class_id.tolist()) == train and sorted(data.test.class_id.tolist()) == test
     assert data.train.read(0).shape == (40, 52, 3) and 'Model 98' in data.train.names

@@ -61,7 +61,7 @@ def test_a_file_that_changed_on_the_server_is_not_joined(published, tmp_path):
     """The validator of the first half (If-Range) makes the server send the new file from its start."""
     data, archive = content(published)
     (tmp_path / 'big.bin.part').write_bytes(b'x' * 1000)
-    (tmp_path / 'big.bin.part.json').write_text('{{"url": "{}", "validator": "\\"old\\""}}'.format(archive.urls[0]))
+    (tmp_path / 'big.bin.part.json').write_text(f'{{"url": "{archive.urls[0]}", "validator": "\\"old\\""}}')
     fetch.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data and len(published.server.requests) == 1
 

@@ -30,7 +30,7 @@ def test_every_md5_and_address_is_one_that_was_read():
                 if digest.startswith('md5:'):
                     assert digest[4:] in text, (archive.name, digest)
             if archive.size:
-                assert '{:,}'.format(archive.size) in text, archive.name
+                assert f'{archive.size:,}' in text, archive.name
 
 
 def test_sha256_of_lfw_are_those_of_scikit_learn():

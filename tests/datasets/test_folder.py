@@ -184,18 +184,18 @@ def test_filling_against_the_definition():
 
 
 def test_glyphs_loads_disjoint_letters_and_keeps_them_in_one_file(tmp_path):
-    data = load('--data_dir={}'.format(tmp_path), *SMALL)
+    data = load(f'--data_dir={tmp_path}', *SMALL)
     assert (len(data.train), len(data.test), data.train.num_classes, data.test.num_classes) == (96, 96, 6, 6)
     assert not set(data.train.names) & set(data.test.names) and data.protocol == 'zero-shot'
     assert data.train.read(0).shape == (48, 48, 3) and data.train.names[data.train.labels[0]] in data.train.path(0)
     assert os.listdir(tmp_path) == ['easy_12x16_seed0.npz']
-    again = load('--data_dir={}'.format(tmp_path), *SMALL)
+    again = load(f'--data_dir={tmp_path}', *SMALL)
     for k in (0, 50, 95):
         np.testing.assert_array_equal(again.test.read(k), data.test.read(k))
     cache = next(tmp_path.iterdir())
     for damaged in (b'', cache.read_bytes()[:1000]):
         cache.write_bytes(damaged)
-        np.testing.assert_array_equal(load('--data_dir={}'.format(tmp_path), *SMALL).test.read(7), data.test.read(7))
+        np.testing.assert_array_equal(load(f'--data_dir={tmp_path}', *SMALL).test.read(7), data.test.read(7))
 
 
 def test_letters_that_cannot_be_kept_say_where(tmp_path):
@@ -206,18 +206,18 @@ def test_letters_that_cannot_be_kept_say_where(tmp_path):
 
 
 def test_validation_classes_come_off_the_training_classes(tmp_path):
-    data = load('--data_dir={}'.format(tmp_path), *SMALL, '--val_classes=2')
-    whole = load('--data_dir={}'.format(tmp_path), *SMALL)
+    data = load(f'--data_dir={tmp_path}', *SMALL, '--val_classes=2')
+    whole = load(f'--data_dir={tmp_path}', *SMALL)
     assert data.train.num_classes == 4 and data.val.num_classes == 2
     assert data.train.names + data.val.names == whole.train.names
     assert data.val.labels.min() == 0 and data.val.labels.max() == 1
     np.testing.assert_array_equal(data.val.read(0), whole.train.read(int(np.argmax(whole.train.labels >= 4))))
-    assert load('--data_dir={}'.format(tmp_path), *SMALL, '--val_classes=0.5').val.num_classes == 3
+    assert load(f'--data_dir={tmp_path}', *SMALL, '--val_classes=0.5').val.num_classes == 3
     for wrong in ('6', '0.01', '2.5'):
         with pytest.raises(UserError, match='--val_classes'):
-            load('--data_dir={}'.format(tmp_path), *SMALL, '--val_classes=' + wrong)
+            load(f'--data_dir={tmp_path}', *SMALL, '--val_classes=' + wrong)
     with pytest.raises(UserError, match='--crop_box'):
-        load('--data_dir={}'.format(tmp_path), *SMALL, '--crop_box')
+        load(f'--data_dir={tmp_path}', *SMALL, '--crop_box')
 
 
 # --- folders and CSV files --------------------------------------------------------------------------------------------
@@ -228,14 +228,14 @@ def tree(tmp_path):
     for number, name in enumerate(('a', 'b', 'c', 'd', 'é 鳥')):
         for k in range(3):
             inner = 'deep/' if (name, k) == ('b', 2) else ''
-            write(str(tmp_path / 'photos' / name / '{}{}.png'.format(inner, k)), PHOTO // 5 * (number + 1) // 4)
+            write(str(tmp_path / 'photos' / name / f'{inner}{k}.png'), PHOTO // 5 * (number + 1) // 4)
     (tmp_path / 'photos' / 'a' / 'notes.txt').write_text('no image')
     (tmp_path / 'photos' / '.hidden').mkdir()
     return tmp_path / 'photos'
 
 
 def folder(path, *argv):
-    return load('--data_name=folder', '--data_dir={}'.format(path), *argv)
+    return load('--data_name=folder', f'--data_dir={path}', *argv)
 
 
 def table(path, text):
@@ -289,10 +289,10 @@ def test_csv_with_a_query_and_a_gallery(tree):
 def test_split_file_and_boxes(tree):
     listed = table(tree / 'all.csv', 'path,label,x,y,w,h\na/0.png,p,1,2,10,20\nb/0.png,q,0,0,5,5\nc/0.png,p,0,0,9,9\n')
     split = table(tree / 'split.csv', 'path,split\na/0.png,train\nb/0.png,test\n')
-    data = folder(listed, '--split={}'.format(split), '--crop_box')
+    data = folder(listed, f'--split={split}', '--crop_box')
     assert data.train.names == ['p'] and data.test.names == ['q'] and data.train.read(0).shape == (20, 10, 3)
     assert any('1 images are not named' in note for note in data.notes)
-    data = folder(tree, '--split={}'.format(split))
+    data = folder(tree, f'--split={split}')
     assert (data.train.paths.tolist(), data.test.paths.tolist()) == (['a/0.png'], ['b/0.png'])
 
 
@@ -360,7 +360,7 @@ def test_real_photos_read_as_pil_reads_them():
 @pytest.fixture
 def split(tmp_path):
     """Six photos of two classes."""
-    paths = [write(str(tmp_path / '{}.png'.format(k)), np.roll(PHOTO, 5 * k, axis=1)) for k in range(6)]
+    paths = [write(str(tmp_path / f'{k}.png'), np.roll(PHOTO, 5 * k, axis=1)) for k in range(6)]
     return Split([0, 0, 0, 1, 1, 1], paths)
 
 

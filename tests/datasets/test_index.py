@@ -46,8 +46,8 @@ def test_a_damaged_index_is_not_used(published, tmp_path):
 def test_a_set_of_the_size_of_sop_starts_from_its_index(tmp_path):
     n = 120_053
     class_id = np.arange(n) // 5 + 1
-    part = Part(['Stanford_Online_Products/bicycle_final/{:012d}_{}.JPG'.format(c, k % 5)
-                 for k, c in enumerate(class_id)], class_id, {c: 'bicycle_{}'.format(c) for c in class_id.tolist()},
+    part = Part([f'Stanford_Online_Products/bicycle_final/{c:012d}_{k % 5}.JPG'
+                 for k, c in enumerate(class_id)], class_id, {c: f'bicycle_{c}' for c in class_id.tolist()},
                 super_label=class_id % 12)
     (tmp_path / 'Ebay_train.txt').write_text('header')
     index.save(tmp_path, 'sop', Parsed(part.take(class_id <= 11318), part.take(class_id > 11318),

@@ -19,7 +19,7 @@ from tests.datasets import fake_data
 def flags(root, *words, name='cub200'):
     parser = argparse.ArgumentParser()
     prepare.add_args(parser)
-    return parser.parse_args(['--data_name=' + name, '--data_dir={}'.format(root), *words])
+    return parser.parse_args(['--data_name=' + name, f'--data_dir={root}', *words])
 
 
 def fake_of(published, name):
@@ -48,7 +48,7 @@ def test_a_given_archive_is_used_where_it_lies(published, tmp_path):
     fake = fake_of(published, 'cub200')
     for name in ('CUB_200_2011.tgz', 'CUB_200_2011 (1).tgz', 'renamed.tgz'):
         (published.folder / 'CUB_200_2011.tgz').rename(tmp_path / name)
-        prepare.run(flags(tmp_path / name[:-4], '--archive={}'.format(tmp_path / name)), fake)
+        prepare.run(flags(tmp_path / name[:-4], f'--archive={tmp_path / name}'), fake)
         assert len(load(flags(tmp_path / name[:-4]), 'cub200', fake).train) == 8
         (tmp_path / name).rename(published.folder / 'CUB_200_2011.tgz')
     assert published.server.requests == []
@@ -73,7 +73,7 @@ def test_a_wrong_archive_is_named_and_kept_aside(published, tmp_path):
     users = tmp_path / 'CUB_200_2011.tgz'
     users.write_bytes(b'wrong')
     with pytest.raises(UserError, match='left where it is'):
-        prepare.run(flags(root, '--archive={}'.format(users)), fake)
+        prepare.run(flags(root, f'--archive={users}'), fake)
     assert users.read_bytes() == b'wrong'
 
 

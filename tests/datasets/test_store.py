@@ -19,7 +19,7 @@ from tests.datasets import fake_data
 def flags(folder, *words):
     parser = argparse.ArgumentParser()
     datasets.add_args(parser)
-    return parser.parse_args(['--image_size=224', '--cache=store', '--num_workers=2', '--store_dir={}'.format(folder),
+    return parser.parse_args(['--image_size=224', '--cache=store', '--num_workers=2', f'--store_dir={folder}',
                               *words])
 
 
@@ -27,11 +27,11 @@ def photos(folder, count=12):
     """Data of `count` photos of several sizes, half of them in train."""
     for k in range(count):
         height, width = ((300, 400), (420, 310), (200, 260))[k % 3]
-        (folder / '{}.jpg'.format(k)).write_bytes(fake_data.photo(k, height, width))
+        (folder / f'{k}.jpg').write_bytes(fake_data.photo(k, height, width))
 
     def part(first):
         rows = np.arange(first, first + count // 2)
-        return Split(rows // 3, ['{}.jpg'.format(k) for k in rows], root=str(folder),
+        return Split(rows // 3, [f'{k}.jpg' for k in rows], root=str(folder),
                      boxes=[(10, 20, 150, 160 + k) for k in rows])
     return Data('photos', part(0), part(count // 2), 'zero-shot')
 

@@ -166,7 +166,7 @@ def test_letters_move_but_are_never_mirrored():
 @needs_shared
 @pytest.mark.parametrize('number', [5, 6])
 def test_the_cub_test_view_as_recorded(number):
-    recorded = np.load(SHARED / 'reference/deep_embedding/transform_cub_test_{}.npz'.format(number))
+    recorded = np.load(SHARED / f'reference/deep_embedding/transform_cub_test_{number}.npz')
     flags = json.loads(str(recorded['param_json'].reshape(-1)[0]))
     image = recorded['in_image_hwc'].astype(np.uint8)
     if flags['box']:

@@ -60,7 +60,7 @@ def test_an_archive_bomb_is_stopped_by_the_bytes_it_writes(tmp_path, kind):
 @pytest.mark.parametrize('make, name', [(fake_data.tar, 'a.tgz'), (fake_data.zipped, 'a.zip')])
 @pytest.mark.parametrize('share', [0, 0.01, 0.5, 0.98])
 def test_half_an_archive_is_never_used(tmp_path, make, name, share):
-    make(tmp_path / name, {'f{}'.format(k): np.random.RandomState(k).bytes(5000) for k in range(5)})
+    make(tmp_path / name, {f'f{k}': np.random.RandomState(k).bytes(5000) for k in range(5)})
     data = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(data[:int(len(data) * share)])
     with pytest.raises(BadArchive, match='damaged or cut off'):

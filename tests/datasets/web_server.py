@@ -27,7 +27,7 @@ class Server:
             def log_message(self, *args):
                 pass
         self.http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.address = 'http://127.0.0.1:{}'.format(self.http.server_address[1])
+        self.address = f'http://127.0.0.1:{self.http.server_address[1]}'
 
     def __enter__(self):
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True)
@@ -52,18 +52,18 @@ class Server:
             data = bytes(255 - byte for byte in data)
         start = 0
         match = re.match(r'bytes=(\d+)-', wanted or '')
-        tag = '"{}"'.format(hashlib.md5(data).hexdigest())
+        tag = f'"{hashlib.md5(data).hexdigest()}"'
         if match and mood != 'whole' and request.headers.get('If-Range', tag) == tag:
             start = int(match.group(1))
         if start >= len(data):
             request.send_response(416)
-            request.send_header('Content-Range', 'bytes */{}'.format(len(data)))
+            request.send_header('Content-Range', f'bytes */{len(data)}')
             request.end_headers()
             return
         request.send_response(206 if start else 200)
         if start:
             shown = start + 1 if mood == 'shifted' else start
-            request.send_header('Content-Range', 'bytes {}-{}/{}'.format(shown, len(data) - 1, len(data)))
+            request.send_header('Content-Range', f'bytes {shown}-{len(data) - 1}/{len(data)}')
         request.send_header('Content-Type', 'text/html' if mood == 'html' else 'application/octet-stream')
         request.send_header('Content-Length', str(len(data) - start))
         request.send_header('ETag', tag)

@@ -69,7 +69,7 @@ def tags_on_pages():
 
 def test_every_tag_of_the_code_stands_on_one_page():
     code, pages = tags_in_code(), tags_on_pages()
-    wrong = ['{}: {} {} in the code, {} on the pages'.format(file, code[file, tag], tag, pages[file, tag])
+    wrong = [f'{file}: {code[file, tag]} {tag} in the code, {pages[file, tag]} on the pages'
              for file, tag in sorted(set(code) | set(pages)) if code[file, tag] != pages[file, tag]]
     assert len(code) > 15 and not wrong, '\n'.join(wrong)
 
@@ -94,7 +94,7 @@ def shown(value):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return ','.join(map(shown, value)) or 'empty'
-    return '{:g}'.format(value) if isinstance(value, float) else str(value)
+    return f'{value:g}' if isinstance(value, float) else str(value)
 
 
 @named(PAGES)
@@ -108,9 +108,9 @@ def test_flags_have_the_default_and_the_other_spelling_that_the_page_gives(path)
         for cells in rows:
             flag, others = FLAG.findall(cells[0])[0], FLAG.findall(cells[2])
             action = parser._option_string_actions.get('--' + flag)
-            assert action is not None, '{}: no flag --{}'.format(header[0], flag)
+            assert action is not None, f'{header[0]}: no flag --{flag}'
             assert {'--' + other for other in others} <= set(action.option_strings), flag
-            assert cells[3] == shown(action.default), 'the default of --{} is {}'.format(flag, shown(action.default))
+            assert cells[3] == shown(action.default), f'the default of --{flag} is {shown(action.default)}'
             checked += 1
     assert checked >= 5
 
@@ -132,7 +132,7 @@ def test_every_flag_on_a_page_exists(path):
 def test_every_loss_and_its_own_flags_stand_on_a_page(loss):
     """A page that shows how to run a loss names every flag that the loss itself declares."""
     pages = [page.read_text() for page in PAGES if '--loss=' + loss in page.read_text()]
-    assert pages, 'no page shows --loss={}'.format(loss)
+    assert pages, f'no page shows --loss={loss}'
     own = cli.flags_of(losses.get_loss(loss).add_args)
     assert any(own <= set(re.findall(r'--\w+', page)) for page in pages), sorted(own)
 
@@ -155,7 +155,7 @@ def recipe(script, words=()):
     if passed:
         return recipe('scripts/' + passed[1], shlex.split(passed[2]) + list(words))
     found = re.search(r'^(?:exec )?(?:python3|\.venv/bin/python) main\.py (.*) "\$@"$', lines, flags=re.M)
-    assert found, '{} runs no main.py'.format(script)
+    assert found, f'{script} runs no main.py'
     return shlex.split(found[1]) + list(words)
 
 
@@ -195,7 +195,7 @@ def test_every_command_of_the_documentation_parses(path, finished_run, capsys):
 @named(PAGES)
 def test_a_page_shows_its_recipe_and_a_try_out(path):
     shown_commands = list(commands_of(path.read_text()))
-    assert any(script == 'scripts/{}.sh'.format(path.stem) for script, _ in shown_commands)
+    assert any(script == f'scripts/{path.stem}.sh' for script, _ in shown_commands)
     assert any(script is None and not any('data_name' in word for word in words) for script, words in shown_commands)
 
 
@@ -252,7 +252,7 @@ class Patch:
         scope = {}
         for line in self.change:
             if line.startswith(' '):
-                assert present.count(line[1:]) == 1, '{} has no line {}'.format(self.table, line[1:])
+                assert present.count(line[1:]) == 1, f'{self.table} has no line {line[1:]}'
             elif 'import' in line:
                 exec(line[1:], scope)
             else:

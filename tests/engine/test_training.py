@@ -181,9 +181,9 @@ def test_evaluate_on_another_data_set_leaves_the_first_one_alone(train, tmp_path
     assert train('there', '--epochs=1') == 0
     rng = np.random.RandomState(0)
     for i in range(16):
-        folder = tmp_path / 'photos/class{}'.format(i // 4)
+        folder = tmp_path / f'photos/class{i // 4}'
         folder.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / '{}.png'.format(i)), rng.randint(0, 256, (60, 60, 3)).astype(np.uint8))
+        cv2.imwrite(str(folder / f'{i}.png'), rng.randint(0, 256, (60, 60, 3)).astype(np.uint8))
     run = train.folder / 'there'
     flags = ['evaluate', '--checkpoint=' + str(run), '--figures=0', '--recallk=1,7']
     assert main.main(flags) == 0
@@ -248,12 +248,12 @@ def test_figures_of_a_file_of_embeddings_show_pictures_where_its_paths_lead_to_s
     rng = np.random.RandomState(0)
     labels, paths = np.repeat(['wren', 'tern', 'pipit'], 8), []
     for i in range(24):
-        paths.append(str(tmp_path / '{}.png'.format(i)))
+        paths.append(str(tmp_path / f'{i}.png'))
         cv2.imwrite(paths[-1], rng.randint(0, 256, (20, 30, 3)).astype(np.uint8))
     for folder, names in (('with', paths), ('without', ['gone.png'] * 24)):
         save_embeddings(tmp_path / 'e.npz', rng.randn(24, 2), labels, names)
-        assert main.main(['evaluate', '--embeddings={}/e.npz'.format(tmp_path), '--figures', '--recallk=1,23',
-                          '--save_dir={}'.format(tmp_path / folder)]) == 0
+        assert main.main(['evaluate', f'--embeddings={tmp_path}/e.npz', '--figures', '--recallk=1,23',
+                          f'--save_dir={tmp_path / folder}']) == 0
     without = {'result.json'} | {name + suffix for name in ('similarity_histogram', 'distribution_map', 'tsne')
                                  for suffix in ('.png', '.pdf')}
     assert {p.name for p in (tmp_path / 'without').iterdir()} == without
@@ -295,10 +295,10 @@ def test_unreadable_images_are_skipped_and_not_scored(train, tmp_path, capsys):
     import cv2
     rng = np.random.RandomState(0)
     for c in range(6):
-        (tmp_path / 'photos/c{}'.format(c)).mkdir(parents=True)
+        (tmp_path / f'photos/c{c}').mkdir(parents=True)
         for i in range(6):
             picture = np.full((40, 40, 3), 30 * c, np.uint8) + rng.randint(0, 30, (40, 40, 3)).astype(np.uint8)
-            cv2.imwrite(str(tmp_path / 'photos/c{}/{}.png'.format(c, i)), picture)
+            cv2.imwrite(str(tmp_path / f'photos/c{c}/{i}.png'), picture)
     (tmp_path / 'photos/c5/2.png').write_bytes(b'not a picture')
     flags = ['--loss=hphn_triplet', '--data_dir=' + str(tmp_path / 'photos'), '--backbone=convnet', '--image_size=32',
              '--embed_dim=8', '--batch_size=6', '--num_instances=2', '--epochs=1', '--figures=0', '--recallk=1']
@@ -314,10 +314,10 @@ def test_a_classification_run_is_judged_by_accuracy(tmp_path):
     rng = np.random.RandomState(0)
     for part in ('train', 'test'):
         for c in range(3):
-            (tmp_path / part / 'c{}'.format(c)).mkdir(parents=True)
+            (tmp_path / part / f'c{c}').mkdir(parents=True)
             for i in range(12):
                 picture = np.full((32, 32, 3), 100 * c, np.uint8) + rng.randint(0, 50, (32, 32, 3)).astype(np.uint8)
-                cv2.imwrite(str(tmp_path / part / 'c{}/{}.png'.format(c, i)), picture)
+                cv2.imwrite(str(tmp_path / part / f'c{c}/{i}.png'), picture)
     assert main.main(['--loss=softmax_ranking', '--train_mode=hard', '--margin=soft', '--data_name=folder',
                       '--data_dir=' + str(tmp_path), '--backbone=convnet', '--image_size=32', '--embed_dim=8',
                       '--sampler=ranking', '--batch_size=12', '--Triplet_K=4', '--epochs=30', '--train_iters=30',

@@ -207,7 +207,7 @@ def test_bad_embeddings_are_refused_with_the_row(tmp_path):
 def test_confusion_matrix_with_many_classes_and_empty_ones(tmp_path):
     matrix = np.zeros((30, 30))
     matrix[0, 1] = 3
-    plots.confusion_matrix(matrix, ['class {}'.format(i) for i in range(30)], tmp_path / 'c')
+    plots.confusion_matrix(matrix, [f'class {i}' for i in range(30)], tmp_path / 'c')
     with pytest.raises(UserError, match=r'\(C, C\)'):
         plots.confusion_matrix(np.zeros((2, 3)), None, tmp_path / 'c')
 

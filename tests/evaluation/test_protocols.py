@@ -101,8 +101,8 @@ def test_classification():
 def test_score_file_writes_the_result_in_one_step(tmp_path, capsys):
     x, labels = example()
     query = np.arange(60) < 24
-    written = save_embeddings(tmp_path / 'in.npz', x, labels, ['{}.jpg'.format(i) for i in range(60)], query)
-    assert written == '{0}/in.npz, {0}/in.csv'.format(tmp_path)
+    written = save_embeddings(tmp_path / 'in.npz', x, labels, [f'{i}.jpg' for i in range(60)], query)
+    assert written == f'{tmp_path}/in.npz, {tmp_path}/in.csv'
     args = parse('--embeddings', str(tmp_path / 'in.npz'), '--recallk=1,10', '--save_dir', str(tmp_path / 'a/b'),
                  '--nmi')
     loaded, folder = protocols.score_file(args)
@@ -119,7 +119,7 @@ def test_score_file_writes_the_result_in_one_step(tmp_path, capsys):
 def test_embeddings_survive_a_file(tmp_path, suffix):
     x, labels = example()
     query = labels < 3
-    paths = ['a, "b" {}.jpg'.format(i) for i in range(60)]
+    paths = [f'a, "b" {i}.jpg' for i in range(60)]
     save_embeddings(str(tmp_path / 'e') + suffix, x, labels, paths, query)
     loaded = load_embeddings(str(tmp_path / 'e') + suffix)
     assert np.array_equal(loaded.embeddings, x) and np.array_equal(loaded.labels, labels)

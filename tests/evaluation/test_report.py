@@ -31,8 +31,8 @@ def make_run(folder, seed=0, recall=0.5, best=0.6, val=None, frozen=None, commit
     folder.mkdir(parents=True)
     args = dict(ARGS, seed=seed, save_dir=str(folder), **changes)
     flags = {'loss': args['loss'], 'n_inner_pts': args['n_inner_pts'], **changes}
-    argv = ['--{}={}'.format(key, value) for key, value in flags.items()]
-    argv += ['--seed', str(seed), '--save_dir={}'.format(folder)]
+    argv = [f'--{key}={value}' for key, value in flags.items()]
+    argv += ['--seed', str(seed), f'--save_dir={folder}']
     selection = {'last': part(recall, 7), 'best_on_test': part(best, 5),
                  'chosen_on_validation': None if val is None else part(val, 6)}
     result = {'recall': selection['last']['recall'], 'best_recall': selection['best_on_test']['recall'], 'epoch': 7,
@@ -59,7 +59,7 @@ def run_report(*folders, **flags):
     report.add_args(parser)
     argv = [str(folder) for folder in folders]
     for key, value in flags.items():
-        argv += ['--{}={}'.format(key, value)] if value is not True else ['--' + key]
+        argv += [f'--{key}={value}'] if value is not True else ['--' + key]
     return report.run(parser.parse_args(argv))
 
 
@@ -109,16 +109,16 @@ def test_page_and_table_hold_the_numbers_of_the_json_files(tmp_path, capsys):
         for values, rule in ((last, 'last epoch'), (best, "best on test (the papers' habit)")):
             line = lines[('EE + HPHN Triplet', '0 1 2', rule)]
             mean, deviation = 100 * np.mean(values), 100 * statistics.stdev(values)
-            assert line[3] == '{:.1f} ± {:.1f}'.format(mean, deviation)
-            assert line[4] == '{:.1f} ± {:.1f}'.format(mean + 5, deviation)
-            assert line[6] == '{:.1f} ± {:.1f}'.format(mean + 1, deviation)
+            assert line[3] == f'{mean:.1f} ± {deviation:.1f}'
+            assert line[4] == f'{mean + 5:.1f} ± {deviation:.1f}'
+            assert line[6] == f'{mean + 1:.1f} ± {deviation:.1f}'
         assert lines[('frozen trunk, pooled features', '–', 'before training')][3] == '34.0'
         assert not any(line[2] == 'chosen on validation' for line in lines.values())
     header = rows_of(markdown)[0]
     assert header == ['setting', 'seeds', 'epoch', 'R@1 %', 'R@2 %', 'R@10 %', 'NMI (arithmetic) %', 'source']
     for seed in range(3):  # every seed by itself, with the epoch of each number
-        assert [str(seed), 'last epoch: 7', '{:.1f}'.format(100 * last[seed])] in [row[:3] for row in page.rows]
-        assert [str(seed), "best on test (the papers' habit): 5", '{:.1f}'.format(100 * best[seed])] in [
+        assert [str(seed), 'last epoch: 7', f'{100 * last[seed]:.1f}'] in [row[:3] for row in page.rows]
+        assert [str(seed), "best on test (the papers' habit): 5", f'{100 * best[seed]:.1f}'] in [
             row[:3] for row in page.rows]
 
 
@@ -245,7 +245,7 @@ def test_csv_rows_hold_fractions_command_and_commit(tmp_path):
     assert (row['data'], row['method'], row['loss'], row['n_inner_pts'], row['seeds'], row['epoch_rule']) == (
         'CARS196', 'EE + HPHN Triplet', 'hphn_triplet', '2', '0 1', 'last epoch')
     assert row['recall@1_mean'] == '0.4100' and row['recall@10_mean'] == '0.5100' and row['recall@4_mean'] == ''
-    assert row['recall@1_std'] == '{:.4f}'.format(statistics.stdev([0.40, 0.42]))
+    assert row['recall@1_std'] == f'{statistics.stdev([0.40, 0.42]):.4f}'
     assert row['command'] == 'python3 main.py --loss=hphn_triplet --n_inner_pts=2' and row['commit'] == 'abc123'
     assert row['images_per_second'] == '20.5' and row['frozen_recall@1'] == '0.3400'
     single = rows[2]
@@ -296,11 +296,10 @@ def test_readme_table_is_made_from_the_csv_alone(tmp_path):
     file, readme = tmp_path / 'results.csv', tmp_path / 'README.md'
     for seed, recall in enumerate((0.40, 0.42)):
         make_run(tmp_path / 'runs' / str(seed), seed, recall, 0.5, frozen=0.34)
-    readme.write_text('before\n{}\nold\n{}\nafter\n'.format(tables.BEGIN, tables.END))
+    readme.write_text(f'before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n')
     run_report(tmp_path / 'runs', csv=file, readme=readme)
     text = readme.read_text()
-    assert text == 'before\n{}\n{}\n{}\nafter\n'.format(
-        tables.BEGIN, report.readme_table(file), tables.END)
+    assert text == f'before\n{tables.BEGIN}\n{report.readme_table(file)}\n{tables.END}\nafter\n'
     lines = rows_of(text)
     assert lines[0] == ['method', 'network', 'seeds', 'frozen network', 'last epoch',
                         "best on test (the papers' habit)", 'images/s', 'commit']

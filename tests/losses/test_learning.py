@@ -41,7 +41,7 @@ def test_every_loss_has_a_floor():
 def test_learns(loss, letters, tmp_path):
     floor, lr = FLOORS[loss]
     assert main.main(['--loss=' + loss, '--data_name=glyphs', '--data_dir=' + letters, '--glyphs_classes=24',
-                      '--glyphs_instances=12', '--batch_size=32', '--lr={}'.format(lr), '--epochs=200',
+                      '--glyphs_instances=12', '--batch_size=32', f'--lr={lr}', '--epochs=200',
                       '--train_iters=70', '--eval_epoch_term=200', '--save_epoch_term=200', '--lr_decay_epochs=200',
                       '--train_stats=0', '--figures=0', '--save_dir=' + str(tmp_path / 'run')]) == 0
     result = json.loads((tmp_path / 'run/result.json').read_text())

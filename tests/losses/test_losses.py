@@ -216,7 +216,7 @@ def test_semi_hard_compares_a_single_class_with_zero():
 
 @pytest.mark.parametrize('mode,weight', [('vanilla', 1.0), ('hard', 0.5), ('semi_hard', 2.0), ('center', 0.003)])
 def test_softmax_ranking_adds_the_weighted_terms(mode, weight):
-    criterion = build('softmax_ranking', '--train_mode={} --triplet_loss_lambda={}'.format(mode, weight))
+    criterion = build('softmax_ranking', f'--train_mode={mode} --triplet_loss_lambda={weight}')
     x, feature = rows(8, 8), rows(8, 9, FEATURES)
     value, _ = value_and_gradient(criterion, x, LABEL, feature)
     weights, bias = (p.data().asnumpy() for p in (criterion.classifier.weight, criterion.classifier.bias))

@@ -37,7 +37,7 @@ def pictures(n, size, seed=0):
     ('convnet', 32, 256), ('lenet', 28, 500), ('mobilenet0.25', 64, 256), ('resnet18_v1', 64, 512),
     ('googlenet', 64, 1024), ('inception-bn', 64, 1024), ('resnet18_v1b', 64, 512), ('resnet10', 64, 512)])
 def test_trunks_of_every_zoo_give_embedding_and_pooled_feature_for_two_batch_sizes(name, size, channels):
-    net = build('--backbone=' + name, '--image_size={}'.format(size), feature='pooled')
+    net = build('--backbone=' + name, f'--image_size={size}', feature='pooled')
     for n in (4, 3):
         with autograd.train_mode():             # untrained statistics would let the numbers of a deep trunk vanish
             out = net(pictures(n, size))
@@ -282,7 +282,7 @@ def zoo_file(tmp_path):
 
 def test_pretrained_file_fills_the_trunk_and_says_when_preprocessing_is_assumed(zoo_file, capsys):
     zoo, file = zoo_file
-    flags = ['--backbone=mobilenet0.25', '--image_size=64', '--pretrained={}'.format(file)]
+    flags = ['--backbone=mobilenet0.25', '--image_size=64', f'--pretrained={file}']
     net = build(*flags, feature='pooled')
     told = capsys.readouterr().out
     assert 'zoo.params says nothing of its preprocessing' in told and '0.485' in told and told.count('\n') == 1
@@ -304,9 +304,9 @@ def test_pretrained_file_fills_the_trunk_and_says_when_preprocessing_is_assumed(
 def test_wrong_weight_files_name_the_parameter(zoo_file, tmp_path):
     _, file = zoo_file
     with pytest.raises(UserError, match=r'features\.0\.weight has shape \(8, 3, 3, 3\).*\(16, 3, 3, 3\)'):
-        build('--backbone=mobilenet0.5', '--image_size=64', '--pretrained={}'.format(file))
+        build('--backbone=mobilenet0.5', '--image_size=64', f'--pretrained={file}')
     with pytest.raises(UserError, match=r'no parameter features\.3\.out\.0\.weight'):
-        build('--backbone=mobilenetv2_0.25', '--image_size=64', '--pretrained={}'.format(file))
+        build('--backbone=mobilenetv2_0.25', '--image_size=64', f'--pretrained={file}')
     (tmp_path / 'broken.params').write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UserError, match='damaged'):
         weights.load_file(tmp_path / 'broken.params')
@@ -327,7 +327,7 @@ def test_unreachable_download_is_an_error_and_not_a_random_start(monkeypatch, tm
 def test_pretrained_mobilenet_tells_birds_apart():
     """Weights, their preprocessing and the cut fit together: photos find their own species among eight."""
     file = SHARED / 'weights/mobilenet0.5_imagenet.params'
-    net = build('--backbone=mobilenet0.5', '--image_size=128', '--pretrained={}'.format(file), '--mean=.502',
+    net = build('--backbone=mobilenet0.5', '--image_size=128', f'--pretrained={file}', '--mean=.502',
                 '--std=.502', feature='pooled')
     species = sorted((SHARED / 'data/cub200_2010/images').iterdir())[100::12][:8]
     files = [path for folder in species for path in sorted(folder.iterdir())[:8]]

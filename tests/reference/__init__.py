@@ -52,13 +52,13 @@ class Case:
         recorded = np.asarray(self.arrays[key], np.float64)
         value = np.asarray(_numpy(value), np.float64)
         if recorded.size != value.size:
-            raise Difference('{}: shape {} recorded, {} computed'.format(key, recorded.shape, value.shape))
+            raise Difference(f'{key}: shape {recorded.shape} recorded, {value.shape} computed')
         recorded, value, atol = recorded.reshape(-1), value.reshape(-1), np.reshape(atol, -1)
         wrong = ~np.isclose(value, recorded, rtol=rtol, atol=atol, equal_nan=True)
         if wrong.any():
             worst = int(np.flatnonzero(wrong)[np.argmax(np.nan_to_num(np.abs(value - recorded)[wrong], nan=np.inf))])
-            raise Difference('{}: {} of {} numbers differ, such as element {}: {!r} recorded, {!r} computed'.format(
-                key, int(wrong.sum()), wrong.size, worst, float(recorded[worst]), float(value[worst])))
+            raise Difference(f'{key}: {int(wrong.sum())} of {wrong.size} numbers differ, such as element {worst}: '
+                             f'{float(recorded[worst])!r} recorded, {float(value[worst])!r} computed')
 
     def close_gradient(self, key, value, rtol=1e-4, atol=1e-5):
         """Compare gradients; atol is a share of the largest recorded entry."""

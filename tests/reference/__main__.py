@@ -57,13 +57,13 @@ def run(root, verbose=False, write=print):
             case = Case(path)
         except Exception as error:  # any damage to a file is that file's failure
             counts.setdefault(('unreadable', str(shown)), [0, 0, 0])[1] += 1
-            details.append('{}: {}'.format(shown, error))
+            details.append(f'{shown}: {error}')
             continue
         paper, prefix = family_of(path, case, papers)
         count = counts.setdefault((paper or 'unknown', prefix or case.name.split('_')[0]), [0, 0, 0])
         if paper is None or prefix is None:
             count[2] += 1
-            details.append('{}: no check is written for this family'.format(shown))
+            details.append(f'{shown}: no check is written for this family')
             continue
         try:
             papers[paper].FAMILIES[prefix](case)
@@ -73,18 +73,18 @@ def run(root, verbose=False, write=print):
                 details.append('{}: passed; not compared: {}'.format(shown, ', '.join(rest)))
         except NotImplementedError as error:
             count[2] += 1
-            details.append('{}: not implemented: {}'.format(shown, error))
+            details.append(f'{shown}: not implemented: {error}')
         except Difference as error:
             count[1] += 1
-            details.append('{}: {}'.format(shown, error))
+            details.append(f'{shown}: {error}')
         except Exception:  # a check that crashes has failed, and the others still run
             count[1] += 1
-            details.append('{}: {}'.format(shown, traceback.format_exc().strip()))
+            details.append(f'{shown}: {traceback.format_exc().strip()}')
     for (paper, prefix), (passed, failed, missing) in counts.items():
         note = getattr(papers.get(paper), 'NOTES', {}).get(prefix)
-        words = ['{} passed'.format(passed)]
-        words += ['{} FAILED'.format(failed)] * bool(failed) + ['{} not implemented'.format(missing)] * bool(missing)
-        write('{:<44} {}{}'.format('{}/{}'.format(paper, prefix), ', '.join(words), '; ' + note if note else ''))
+        words = [f'{passed} passed']
+        words += [f'{failed} FAILED'] * bool(failed) + [f'{missing} not implemented'] * bool(missing)
+        write('{:<44} {}{}'.format(f'{paper}/{prefix}', ', '.join(words), '; ' + note if note else ''))
     if verbose:
         for line in details:
             write('  ' + line)
@@ -98,11 +98,11 @@ def main(argv=None):
     parser.add_argument('--verbose', action='store_true', help='say what differs in which file')
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
-        parser.error('{} is not a folder'.format(args.folder))
+        parser.error(f'{args.folder} is not a folder')
     passed, failed, missing = run(args.folder, args.verbose)
     if passed + failed + missing == 0:
-        print('no .npz file below {}'.format(args.folder))
-    print('{} passed, {} failed, {} not implemented'.format(passed, failed, missing))
+        print(f'no .npz file below {args.folder}')
+    print(f'{passed} passed, {failed} failed, {missing} not implemented')
     return 0 if passed and not failed and not missing else 1
 
 

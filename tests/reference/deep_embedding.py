@@ -82,22 +82,22 @@ def margin_train_steps(case):
     trainers = [gluon.Trainer(dense.collect_params(), *settings(flags, criterion)),
                 gluon.Trainer(criterion.collect_params(), *criterion.trainer(flags))]
     step = 0
-    while 'in_features_{}'.format(step) in case:
-        label = case['in_labels_{}'.format(step)]
+    while f'in_features_{step}' in case:
+        label = case[f'in_labels_{step}']
         pairs = mining.positive_pairs(np.arange(len(label)) // p['batch_k'])
-        negative = case['out_n_indices_{}'.format(step)]
-        case.compared.add('out_n_indices_{}'.format(step))
+        negative = case[f'out_n_indices_{step}']
+        case.compared.add(f'out_n_indices_{step}')
         rest = [nd.array(array, dtype='int32') for array in (label, *pairs, negative)]
         with autograd.record():
-            x = nd.L2Normalization(dense(nd.array(case['in_features_{}'.format(step)])), mode='instance')
+            x = nd.L2Normalization(dense(nd.array(case[f'in_features_{step}'])), mode='instance')
             loss = gluon.HybridBlock.__call__(criterion, x, *rest, nd.ones(len(negative)))
         loss.backward()
         for trainer in trainers:
             trainer.step(criterion.step_size(p['step_batch_size']))
-        case.close('out_loss_{}'.format(step), loss)
-        case.close('out_weight_{}'.format(step), dense.weight.data())
-        case.close('out_bias_{}'.format(step), dense.bias.data())
-        case.close('out_beta_{}'.format(step), criterion.beta.data())
+        case.close(f'out_loss_{step}', loss)
+        case.close(f'out_weight_{step}', dense.weight.data())
+        case.close(f'out_bias_{step}', dense.bias.data())
+        case.close(f'out_beta_{step}', criterion.beta.data())
         step += 1
 
 

@@ -163,7 +163,7 @@ def sampler(case):
     length, size, k = p['max_num_examples_per_iter'], p['batch_size'], p['num_images_per_id']
     rng = np.random.RandomState(p['np_random_seed'])
     for epoch in range(2):
-        key = 'out_indices_epoch{}'.format(epoch)
+        key = f'out_indices_epoch{epoch}'
         rows = pk_ee.draw(labels, length, size, k, rng)
         case.equal('out_len', len(rows))
         case.equal(key, rows)

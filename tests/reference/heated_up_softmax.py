@@ -91,7 +91,7 @@ def metrics_of(case):
         case.equal('out_recall' + suffix, recall[1])
         case.equal('out_recall_K' + suffix, [recall[k] for k in ks])
         for average in ('arithmetic', 'geometric'):
-            case.equal('out_nmi_{}{}'.format(average, suffix),
+            case.equal(f'out_nmi_{average}{suffix}',
                        metrics.nmi(labels, case['in_cluster_labels' + suffix], average))
     ks = case.params['K_list_fashion']
     recall = metrics.recall_at_k(x, labels, [1, *ks], query=case['in_query_index'],

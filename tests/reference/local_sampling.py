@@ -63,9 +63,9 @@ def batches(case):
     if len(found) != p['n_batches']:
         raise Difference('{} batches recorded, {} computed'.format(p['n_batches'], len(found)))
     for i, (index, triplets) in enumerate(found):
-        case.equal('out_batch{}_index'.format(i), index)
-        case.equal('out_batch{}_triplets'.format(i), triplets())
-        case.equal('out_batch{}_triplets'.format(i), mining.build_triplets(
+        case.equal(f'out_batch{i}_index', index)
+        case.equal(f'out_batch{i}_triplets', triplets())
+        case.equal(f'out_batch{i}_triplets', mining.build_triplets(
             case['in_features'][index], case['in_labels'][index], p['n_target']))
 
 

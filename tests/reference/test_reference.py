@@ -49,7 +49,7 @@ def test_a_wrong_number_under_any_compared_key_is_noticed():
             values[last] = 7 if np.isnan(off) else off
             try:
                 check(damaged)
-                missed.append('{}: {}'.format(path.name, key))
+                missed.append(f'{path.name}: {key}')
             except Exception:  # a Difference, or a crash that the runner counts as a failure too
                 continue
     assert missed == []
@@ -59,7 +59,7 @@ def test_a_wrong_number_under_any_compared_key_is_noticed():
 def test_one_flat_folder_is_told_apart_by_keys(tmp_path):
     chosen = smallest_of_each_family()
     for (paper, prefix), path in chosen.items():
-        shutil.copy(path, tmp_path / (path.stem + '_{}_{}.npz'.format(paper[:2], prefix)))
+        shutil.copy(path, tmp_path / (path.stem + f'_{paper[:2]}_{prefix}.npz'))
     passed, failed, missing = run(tmp_path, write=lambda line: None)
     assert (passed, failed, missing) == (len(chosen), 0, 0)
 

@@ -121,7 +121,7 @@ def test_pk_ee_gives_the_recorded_order(path):
     labels, rng, again = recorded['in_labels'], RNG(flags['np_random_seed']), RNG(flags['np_random_seed'])
     size, k = flags['batch_size'], flags['num_images_per_id']
     for epoch in range(2):
-        expected = recorded['out_indices_epoch{}'.format(epoch)]
+        expected = recorded[f'out_indices_epoch{epoch}']
         order = draw(labels, flags['max_num_examples_per_iter'], size, k, rng)
         np.testing.assert_array_equal(order, expected)
         batches = PKEE(labels, size, k).indices(epoch, again, None)
@@ -211,8 +211,8 @@ def test_local_batches_and_triplets_as_recorded(path):
                             recorded['in_kmeans_labels'], RNG(flags['np_random_seed']))
     assert len(batches) == flags['n_batches']
     for k, (index, triplets) in enumerate(batches):
-        np.testing.assert_array_equal(index, recorded['out_batch{}_index'.format(k)])
-        np.testing.assert_array_equal(triplets(), recorded['out_batch{}_triplets'.format(k)])
+        np.testing.assert_array_equal(index, recorded[f'out_batch{k}_index'])
+        np.testing.assert_array_equal(triplets(), recorded[f'out_batch{k}_triplets'])
         assert len(triplets) == triplets().shape[1]
 
 
