@@ -1,0 +1,73 @@
+"""What Gluon has no public name for. Every use of a private member of MXNet stands in this file."""
+
+from typing import Any
+
+from core.runtime import gluon, nd
+
+
+def named_parameters(block) -> dict[str, gluon.Parameter]:
+    """{name in a parameter file: Parameter}, such as {'trunk.0.weight': ...}, in the order of the layers."""
+    return block._collect_params_with_prefix()
+
+
+def children(block) -> list[gluon.Block]:
+    """The blocks inside `block`, in the order in which they were made."""
+    return list(block._children.values())
+
+
+def named_children(block) -> dict[str, gluon.Block]:
+    """{name: block inside `block`}; a copy, so `replace_child` may be called while going through it."""
+    return dict(block._children)
+
+
+def replace_child(block, name: str, child) -> None:
+    """Put `child` where the child called `name` stands. Attributes that point at the old one are left."""
+    block._children[name] = child
+
+
+def has_data(param) -> bool:
+    """Whether a Parameter (or Constant) holds an array already."""
+    return param._data is not None
+
+
+def on_cpu(param) -> nd.NDArray:
+    """The mean of a Parameter over its devices, on the CPU: what save_parameters writes."""
+    return param._reduce()
+
+
+def options(layer) -> dict[str, Any]:
+    """The operator's arguments of a Gluon layer (Conv2D, BatchNorm, pooling); changing them changes the layer."""
+    return layer._kwargs
+
+
+def activation(layer) -> str:
+    """Name of the function of an nn.Activation, such as 'relu'."""
+    return layer._act_type
+
+
+def forget_trace(block) -> None:
+    """Let a hybridized block be traced anew at its next call."""
+    block._clear_cached_op()
+
+
+def parameters_of(trainer) -> list[gluon.Parameter]:
+    """The parameters of a gluon.Trainer, in the order of its states."""
+    return trainer._params
+
+
+def gluoncv2_models() -> dict[str, Any]:
+    """{name: function} of the zoo gluoncv2, which publishes no list."""
+    from gluoncv2 import model_provider
+    return model_provider._models
+
+
+class NamedSymbolBlock(gluon.SymbolBlock):
+    """A SymbolBlock whose parameters have the names of `named_parameters(net)` instead of those of its graph."""
+
+    def __init__(self, output, data, net):
+        super().__init__(output, data, params=net.collect_params())
+        used = {id(param) for param in self.collect_params().values()}
+        self._names = {name: param for name, param in named_parameters(net).items() if id(param) in used}
+
+    def _collect_params_with_prefix(self, prefix=''):
+        return {prefix + '.' + name if prefix else name: param for name, param in self._names.items()}
