@@ -39,3 +39,25 @@ def bounded(kind, low=None, high=None):
             raise argparse.ArgumentTypeError(f'{text} is out of range: must be {span}')
         return number
     return parse
+
+
+def switch(group, *names, default=False, help='', **options):
+    """Declare a boolean flag: `--name` alone is true, and `--name=true`, `--name=false` say it in full.
+
+    Parameters
+    ----------
+    group : argparse parser or argument group
+    names : option strings, such as '--nmi'
+    default : bool
+    help : str
+    options : for add_argument, such as dest
+
+    Example
+    -------
+    >>> parser = argparse.ArgumentParser()
+    >>> _ = switch(parser, '--nmi', default=False, help='also score NMI')
+    >>> [parser.parse_args(words).nmi for words in ([], ['--nmi'], ['--nmi=no'])]
+    [False, True, False]
+    """
+    return group.add_argument(*names, type=boolean, nargs='?', const=True, default=default, metavar='true|false',
+                              help=help, **options)

@@ -1,0 +1,152 @@
+"""Files that are whole or not there: one way to write a file, one to write and read a log of JSON lines."""
+
+import contextlib
+import json
+import os
+import pathlib
+import secrets
+
+
+@contextlib.contextmanager
+def open_atomic(path, mode='w', **options):
+    """A file to write that appears under `path` only when the block ends well.
+
+    It is written beside `path`, flushed to the disk and renamed; what `path` held before stays until then, and stays
+    for good when the block raises.
+
+    Parameters
+    ----------
+    path : str or Path, the file to write; its folder is made when it is not there
+    mode : 'w' (text, UTF-8) or 'wb'
+    options : for `open`, such as newline=''
+
+    Raises
+    ------
+    OSError : naming `path`, not the file beside it
+
+    Example
+    -------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with open_atomic(folder / 'table.csv', newline='') as file:
+    ...     _ = file.write('a,b')
+    >>> [path.name for path in folder.iterdir()]
+    ['table.csv']
+    """
+    target = pathlib.Path(os.path.realpath(path))
+    aside = target.with_name(f'{target.name[:200]}.{secrets.token_hex(4)}.new')
+    if 'b' not in mode:
+        options.setdefault('encoding', 'utf-8')
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        if error.filename in (None, str(aside)):
+            error.filename = str(path)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(aside)
+
+
+def write_atomic(path, content):
+    """Write a whole file or leave what was there.
+
+    Parameters
+    ----------
+    path : str or Path, the file to write
+    content : str (written as UTF-8), bytes, or a function that writes into the binary file that it is given
+
+    Returns
+    -------
+    Path : of the file
+
+    Raises
+    ------
+    OSError : naming `path`; the file is then what it was
+
+    Example
+    -------
+    >>> import tempfile, numpy, functools
+    >>> path = write_atomic(tempfile.mkdtemp() + '/x.npz', functools.partial(numpy.savez, x=[1, 2]))
+    >>> numpy.load(path)['x']
+    array([1, 2])
+    """
+    if isinstance(content, str):
+        content = content.encode('utf-8', 'surrogateescape')
+    with open_atomic(path, 'wb') as file:
+        content(file) if callable(content) else file.write(content)
+    return pathlib.Path(path)
+
+
+def write_json(path, value):
+    """Write a JSON file that people can read: sorted keys, one a line; what JSON does not know is written as text.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> write_json(tempfile.mkdtemp() + '/a.json', {'b': 1, 'a': pathlib.Path('x')}).read_text()
+    '{\\n "a": "x",\\n "b": 1\\n}\\n'
+    """
+    return write_atomic(path, json.dumps(value, indent=1, sort_keys=True, default=str) + '\n')
+
+
+def sync_folder(folder):
+    """Ask the disk to keep the names in a folder; a file system that cannot is left alone."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def append_log(path, record):
+    """Append one line of JSON to a log; after a line that was cut off (a full disk) it starts a new one."""
+    line = (json.dumps(record, default=str) + '\n').encode()
+    with open(path, 'ab+', buffering=0) as file:
+        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b'\n':
+            line = b'\n' + line
+        file.write(line)
+
+
+def read_log(path):
+    """The records of a log of JSON lines.
+
+    A line that a crash or a full disk cut off is left out, wherever it stands.
+
+    Parameters
+    ----------
+    path : str or Path, the log; one that does not exist is empty
+
+    Returns
+    -------
+    list of dict
+
+    Example
+    -------
+    >>> import tempfile
+    >>> log = pathlib.Path(tempfile.mkdtemp(), 'log.jsonl')
+    >>> append_log(log, {'step': 1})
+    >>> _ = log.write_text(log.read_text() + '{"step": 2, "lo')
+    >>> read_log(log)
+    [{'step': 1}]
+    >>> append_log(log, {'step': 3})
+    >>> read_log(log)
+    [{'step': 1}, {'step': 3}]
+    """
+    path = pathlib.Path(path)
+    records = []
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
