@@ -1,0 +1,1 @@
+"""Short programs that use the suite as a library; each runs as it stands."""
