@@ -1,6 +1,6 @@
 """The command line: which flags exist for what was chosen, and which values they take.
 
-Defaults are layered: declared default < the loss's paper (Criterion.defaults) < the data set's preset < the run that is
+Defaults are layered: declared default < the loss's paper (recipes/) < the data set's preset < the run that is
 resumed or evaluated < what the user typed.
 """
 
@@ -13,6 +13,7 @@ import datasets
 import evaluation
 import losses
 import models
+import recipes
 import samplers
 from commands import session as jobs
 from core.errors import UserError, pick_name
@@ -98,7 +99,7 @@ def training_parser(argv, base):
                            ('engine: training', runs.add_args), ('engine: device', runs.add_device_args),
                            ('engine: output', runs.add_output_args), ('evaluation', evaluation.add_args)):
         declare(parser.add_argument_group(title))
-    parser.set_defaults(**known(parser, criterion.defaults))
+    parser.set_defaults(**known(parser, recipes.defaults(loss)))
     parser.set_defaults(**known(parser, datasets.preset(data_name, loss)))
     parser.set_defaults(**known(parser, base))
     parser.set_defaults(loss=loss, sampler=sampler_name, data_name=data_name)

@@ -7,6 +7,7 @@ import numpy as np
 
 import datasets
 import models
+import recipes
 import samplers
 from commands import baselines
 from commands import figures as pictures
@@ -149,7 +150,7 @@ def train(args):
 
     sampler = samplers.build(args, data.train)
     trainer = Trainer(args, data.train, job.train_transform, sampler, job.net, job.criterion, run, job.ctx,
-                      evaluate, lambda: job.embed(data.train))
+                      evaluate, lambda: job.embed(data.train), recipes.constants(args.loss))
     if source:
         trainer.resume(source)
         print('resumed {} at epoch {}, iteration {}'.format(

@@ -34,15 +34,18 @@ class TFRMSProp(mx.optimizer.Optimizer):
         weight[:] = weight - velocity
 
 
-def settings(args, criterion):
-    """--optim, --lr, --wd, --momentum and the criterion's constants -> (MXNet name, keyword arguments)."""
+def settings(args, own=None):
+    """--optim, --lr, --wd, --momentum and the paper's constants -> (MXNet name, keyword arguments).
+
+    own : {optimizer: {constant: value}} where the paper's optimizer is not MXNet's
+    """
     name = args.optim.lower()
     if name not in OPTIMIZERS:
         raise UserError('--optim={} is unknown. Legal values: {}'.format(args.optim, ', '.join(OPTIMIZERS)))
     constants = {'learning_rate': args.lr, 'wd': args.wd}
     if name in ('sgd', 'nag'):
         constants['momentum'] = args.momentum
-    constants.update(criterion.optimizer_constants.get(name, {}))
+    constants.update((own or {}).get(name, {}))
     if args.epsilon is not None and name in ('adam', 'rmsprop', 'adagrad', 'nadam'):
         constants['epsilon'] = args.epsilon
     if name == 'rmsprop' and 'epsilon' in constants and 'momentum' in constants:

@@ -67,9 +67,12 @@ class Trainer:
     ctx : list of MXNet contexts; embeddings are gathered on the first one before the loss
     evaluate : callable(epoch) -> dict with 'test' and, with --val_classes, 'val': {'recall': {'1': ...}, ...}
     embed_train : callable() -> float32 (N, D) embeddings of the training set
+    constants : {optimizer: {constant: value}} where the paper's optimizer is not MXNet's
     """
 
-    def __init__(self, args, train, transform, sampler, net, criterion, run, ctx, evaluate, embed_train):
+    def __init__(self, args, train, transform, sampler, net, criterion, run, ctx, evaluate, embed_train,
+                 constants=None):
+        self.constants = constants or {}
         self.args, self.train, self.sampler, self.run, self.ctx = args, train, sampler, run, ctx
         self.net, self.criterion, self.evaluate, self.embed_train = net, criterion, evaluate, embed_train
         self.loader = Loader(train, transform, args.num_workers, args.on_bad_image)
@@ -89,7 +92,7 @@ class Trainer:
             params.update(self.net.collect_params())
             params.update(self.criterion.collect_params())
         self.net.apply_lr_mult(self.args)
-        name, constants = settings(self.args, self.criterion)
+        name, constants = settings(self.args, self.constants)
         if self.args.grad_clip:
             constants['clip_gradient'] = self.args.grad_clip
         trainers = [gluon.Trainer(params, name, constants, kvstore=kvstore, update_on_kvstore=False)]

@@ -13,8 +13,6 @@ class Criterion(gluon.HybridBlock):
     sampler_reason : why the others make no sense, one sentence for the error message
     head : the head of models/heads.py that the paper puts on the trunk
     feature : what Out.feature holds: None, 'pooled' (n, F), 'map' (n, F, H, W)
-    defaults : flag -> value: the original's effective defaults (learning rate, schedule, image size, ...)
-    optimizer_constants : --optim name -> {constant: value} where the original's differ from MXNet's
     warm_up : True: before the first epoch one forward pass over the training set in train mode, without an update,
         so that the BatchNorm statistics move to the data
     """
@@ -24,8 +22,6 @@ class Criterion(gluon.HybridBlock):
     sampler_reason = 'its batches would not hold the pairs that the loss is made of.'
     head = 'l2'
     feature = None
-    defaults = {}
-    optimizer_constants = {}
     warm_up = False
 
     rows = None    # images in the batch: a constant of the traced graph, for operators that need a size

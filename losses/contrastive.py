@@ -3,7 +3,7 @@
 from core.flags import bounded
 from losses import functional
 from losses.base import Criterion
-from losses.sst import DEFAULTS, add_normalized
+from losses.sst import add_normalized
 
 
 class Contrastive(Criterion):
@@ -31,7 +31,6 @@ class Contrastive(Criterion):
     samplers = ('local', 'pk', 'pk_ee', 'blocks', 'random')
     sampler_reason = 'the loss needs batches of labelled images in any order.'
     head = 'linear'
-    defaults = DEFAULTS
 
     def __init__(self, margin=0.5, normalized=False, **kwargs):
         super().__init__(**kwargs)

@@ -37,10 +37,6 @@ class HDC(Criterion):
     samplers = ('pk', 'pk_ee', 'blocks', 'random')
     sampler_reason = 'the loss needs batches of labelled images in any order.'
     head = 'cascade'
-    defaults = {'lr': 1e-2, 'wd': 2e-4, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 100, 'num_instances': 5,
-                'epochs': 60, 'image_size': 224, 'embed_dim': 384, 'backbone': 'googlenet',
-                'lr_schedule': 'multifactor_epoch', 'lr_decay_epochs': [30, 45], 'lr_decay_factor': 0.1,
-                'head_lr_mult': 10.0, 'conv_lr_mult': 1.0, 'transform': 'margin'}
 
     def __init__(self, dims=(128, 128, 128), ratios=(1.0, 0.5, 0.2), margin=1.0, **kwargs):
         super().__init__(**kwargs)

@@ -35,10 +35,6 @@ class HeatedSoftmax(Criterion):
     samplers = ('random', 'sequential', 'pk', 'pk_ee', 'blocks')
     head = 'linear'                      # 'bn' for an instance built with bn=True
     warm_up = True
-    defaults = {'lr': 1e-4, 'wd': 0.0, 'optim': 'rmsprop', 'momentum': 0.9, 'batch_size': 32, 'epochs': 60,
-                'image_size': 224, 'embed_dim': 64, 'backbone': 'googlenet', 'lr_schedule': 'constant',
-                'head_lr_mult': 1.0, 'conv_lr_mult': 1.0, 'transform': 'heated_up', 'metric': 'cosine'}
-    optimizer_constants = {'rmsprop': {'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0}, 'adam': {'epsilon': 0.01}}
 
     def __init__(self, num_classes, embed_dim, alpha=1.0, l2_norm=False, norm_weights=False, learn_norm=False, bn=False,
                  label_smoothing=0.0, alpha_decay=False, heat_up=False, nb_hu_epoch=20, better_init=False, **kwargs):

@@ -31,11 +31,6 @@ class HPHNTriplet(Criterion):
 
     sampler = 'pk_ee'
     samplers = ('pk_ee', 'pk')
-    # ORIGINAL: what its program really did, whatever its flags said (Adam, GoogLeNet, hinge).
-    defaults = {'lr': 1e-4, 'wd': 5e-4, 'optim': 'adam', 'batch_size': 128, 'num_instances': 32, 'epochs': 5000,
-                'eval_epoch_term': 50, 'image_size': 227, 'embed_dim': 512, 'backbone': 'googlenet',
-                'lr_schedule': 'multifactor_iteration', 'lr_decay_epochs': [10, 20, 40, 80], 'lr_decay_factor': 0.5,
-                'transform': 'embedding_expansion'}
 
     def __init__(self, n_inner_pts=2, ee_l2norm=True, margin=1e-5, soft_margin=False, **kwargs):
         super().__init__(**kwargs)

@@ -32,10 +32,6 @@ class LiftedStructure(Criterion):
 
     sampler = 'pk_ee'
     samplers = ('pk_ee', 'pk')
-    defaults = {'lr': 1e-4, 'wd': 5e-4, 'optim': 'adam', 'batch_size': 128, 'num_instances': 32, 'epochs': 5000,
-                'eval_epoch_term': 50, 'image_size': 227, 'embed_dim': 512, 'backbone': 'googlenet',
-                'lr_schedule': 'multifactor_iteration', 'lr_decay_epochs': [10, 20, 40, 80], 'lr_decay_factor': 0.5,
-                'transform': 'embedding_expansion'}
 
     def __init__(self, margin=1.0, n_inner_pts=0, ee_l2norm=True, **kwargs):
         super().__init__(**kwargs)

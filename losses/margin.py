@@ -35,11 +35,6 @@ class Margin(Criterion):
     samplers = ('pk', 'pk_ee', 'blocks')
     sampler_reason = 'the loss needs several images of each class in a batch.'
     head = 'l2'
-    defaults = {'lr': 1e-4, 'wd': 1e-4, 'optim': 'adam', 'momentum': 0.9, 'batch_size': 70, 'num_instances': 5,
-                'epochs': 20, 'image_size': 224, 'embed_dim': 128, 'backbone': 'resnet50_v2',
-                'lr_schedule': 'multifactor_epoch', 'lr_decay_epochs': [12, 14, 16, 18], 'lr_decay_factor': 0.5,
-                'head_lr_mult': 1.0, 'conv_lr_mult': 0.01, 'transform': 'margin'}
-    optimizer_constants = {'adam': {'epsilon': 1e-7}}
 
     def __init__(self, num_classes, margin=0.2, beta=1.2, nu=0.0, lr_beta=0.1, rng=None, **kwargs):
         super().__init__(**kwargs)

@@ -37,9 +37,6 @@ class MultiSimilarity(Criterion):
 
     sampler = 'pk'
     samplers = ('pk', 'pk_ee')
-    defaults = {'lr': 1e-5, 'wd': 5e-4, 'optim': 'adam', 'batch_size': 80, 'num_instances': 5, 'image_size': 224,
-                'embed_dim': 512, 'backbone': 'inception_bn', 'lr_schedule': 'constant',
-                'transform': 'embedding_expansion'}
 
     def __init__(self, alpha=2.0, beta=50.0, sigma=1.0, epsilon=0.1, n_inner_pts=0, ee_l2norm=True, **kwargs):
         super().__init__(**kwargs)

@@ -34,11 +34,6 @@ class NPair(Criterion):
     samplers = ('pairs',)
     sampler_reason = 'the loss needs a batch of N anchors followed by their N positives.'
     head = 'linear'
-    # ORIGINAL: the learning rate falls to a fifth after every single epoch, so it is spent after about ten.
-    defaults = {'lr': 1e-3, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.89, 'batch_size': 32, 'epochs': 800,
-                'image_size': 227, 'embed_dim': 512, 'backbone': 'inception_v3', 'lr_schedule': 'multifactor_epoch',
-                'lr_decay_epochs': list(range(1, 21)), 'lr_decay_factor': 0.2, 'head_lr_mult': 10.0,
-                'conv_lr_mult': 1.0, 'transform': 'npair', 'ee_l2norm': False}
 
     def __init__(self, l2_reg=3e-3, n_inner_pts=0, ee_l2norm=False, **kwargs):
         super().__init__(**kwargs)

@@ -134,9 +134,6 @@ class SoftmaxRanking(Criterion):
     samplers = ('ranking', 'pk', 'pk_ee', 'random')
     head = 'two_head'
     feature = 'pooled'
-    defaults = {'lr': 0.01, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 32, 'num_instances': 4,
-                'train_iters': 40000, 'lr_schedule': 'poly', 'end_learning_rate': 0.0, 'image_size': 224,
-                'embed_dim': 256, 'backbone': 'resnet50_v2', 'transform': 'ranking_batch'}
 
     def __init__(self, num_classes, embed_dim=256, train_mode='vanilla', triplet_loss_lambda=1.0, margin=0.2,
                  center_lambda=0.003, center_alpha=0.5, **kwargs):

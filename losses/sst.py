@@ -8,12 +8,6 @@ from core.runtime import nd
 from losses import functional, mining
 from losses.base import Criterion
 
-# What the three losses of Nguyen & De Baets share: the original's effective settings.
-DEFAULTS = {'lr': 1e-4, 'wd': 1e-4, 'optim': 'adam', 'batch_size': 256, 'n_targets': 5, 'epochs': 150,
-            'image_size': 224, 'embed_dim': 512, 'backbone': 'bninception', 'lr_schedule': 'plateau',
-            'lr_decay_factor': 0.5, 'patience': 5, 'early_stopping': 15, 'head_lr_mult': 10.0, 'conv_lr_mult': 1.0,
-            'transform': 'local_sampling'}
-
 
 def add_normalized(group):
     """--normalized, the switch that the three losses share."""
@@ -47,7 +41,6 @@ class SST(Criterion):
     samplers = ('local',)
     sampler_reason = 'the loss needs the triplets that the sampler local builds.'
     head = 'linear'
-    defaults = DEFAULTS
 
     def __init__(self, normalized=False, **kwargs):
         super().__init__(**kwargs)

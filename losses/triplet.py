@@ -6,13 +6,7 @@ from core.flags import bounded
 from core.runtime import autograd, nd
 from losses import expansion, functional, mining
 from losses.base import Criterion
-from losses.sst import DEFAULTS, add_normalized, flat_index
-
-# The setting of the margin loss of the same project, which cites these two losses without implementing them.
-EMBEDDING_DEFAULTS = {'lr': 1e-4, 'wd': 1e-4, 'optim': 'adam', 'batch_size': 70, 'num_instances': 5, 'epochs': 20,
-                      'image_size': 224, 'embed_dim': 128, 'backbone': 'resnet50_v2',
-                      'lr_schedule': 'multifactor_epoch', 'lr_decay_epochs': [12, 14, 16, 18], 'lr_decay_factor': 0.5,
-                      'head_lr_mult': 1.0, 'conv_lr_mult': 0.01, 'transform': 'margin'}
+from losses.sst import add_normalized, flat_index
 
 
 def number_or_soft(text):
@@ -39,7 +33,6 @@ class MinedTriplets(Criterion):
 
     samplers = ('pk', 'pk_ee', 'blocks')
     sampler_reason = 'the loss needs several images of each class in a batch.'
-    defaults = EMBEDDING_DEFAULTS
     distance = staticmethod(functional.squared_distances)
 
     def __init__(self, margin=0.2, n_inner_pts=0, ee_l2norm=True, **kwargs):
@@ -119,7 +112,6 @@ class TripletBatchHard(MinedTriplets):
     """
 
     distance = staticmethod(functional.euclidean_distances)
-    defaults = dict(EMBEDDING_DEFAULTS, margin='soft')
 
     @staticmethod
     def add_args(group):
@@ -150,7 +142,6 @@ class TripletLocal(MinedTriplets):
     sampler = 'local'
     samplers = ('local', 'pk', 'pk_ee', 'blocks')
     head = 'linear'
-    defaults = DEFAULTS
 
     def __init__(self, margin=0.2, n_targets=5, normalized=False, n_inner_pts=0, ee_l2norm=True, **kwargs):
         super().__init__(margin, n_inner_pts, ee_l2norm, **kwargs)

@@ -175,6 +175,7 @@ class Ours:
     """One row: the criterion and its batches on the device."""
 
     def __init__(self, name, flags, data, spec):
+        import recipes
         from core.contracts import Batch, Out
         from core.runtime import nd
         from losses import get_loss
@@ -183,7 +184,8 @@ class Ours:
         for key in ('batch_size', 'num_instances', 'embed_dim'):
             parser.add_argument('--' + key, default=spec[key])
         cls.add_args(parser)
-        parser.set_defaults(**{key: value for key, value in cls.defaults.items() if key in ('margin', 'ee_l2norm')})
+        settings = recipes.defaults(name)
+        parser.set_defaults(**{key: settings[key] for key in ('margin', 'ee_l2norm') if key in settings})
         self.criterion = cls.from_args(parser.parse_args(flags.split()), CLASSES)
         self.criterion.initialize()
         self.criterion.hybridize(static_alloc=True)

@@ -9,6 +9,7 @@ import pytest
 import datasets
 import losses
 import main
+import recipes
 import samplers
 from commands import cli
 from core.errors import UserError
@@ -77,7 +78,7 @@ def test_every_loss_has_a_complete_command_line(loss, capsys):
     flags = dry_run(capsys, '--loss=' + loss)
     assert flags['loss'] == loss and flags['sampler'] in losses.LOSSES[loss].samplers
     paper = dry_run(capsys, '--loss=' + loss, '--data_name=cub200')
-    unknown = set(losses.LOSSES[loss].defaults) - set(paper)
+    unknown = set(recipes.defaults(loss)) - set(paper)
     assert not unknown, f'defaults of {loss} name no flag: {unknown}'
 
 

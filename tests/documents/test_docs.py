@@ -20,7 +20,7 @@ from core.contracts import Batch, Out
 from core.runtime import autograd, nd
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = ('losses', 'samplers', 'models', 'datasets', 'engine', 'evaluation', 'serving')
+FOLDERS = ('recipes', 'losses', 'samplers', 'models', 'datasets', 'engine', 'evaluation', 'serving')
 PAGES = sorted((ROOT / 'docs' / 'papers').glob('*.md'))
 DOCUMENTS = sorted([ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *(ROOT / 'docs').rglob('*.md')])
 TAG = re.compile(r'\b(ORIGINAL|DIFFERS):')

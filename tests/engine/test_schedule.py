@@ -66,4 +66,4 @@ def test_tf_rmsprop_follows_its_definition():
 def test_unknown_optimizer_lists_the_legal_ones():
     args = types.SimpleNamespace(optim='adma', lr=0.1, wd=0, momentum=0.9, epsilon=None)
     with pytest.raises(UserError, match='--optim=adma.*adam, sgd'):
-        optimizers.settings(args, types.SimpleNamespace(optimizer_constants={}))
+        optimizers.settings(args)
