@@ -1,12 +1,5 @@
 #!/usr/bin/env python3
-"""gluon-dml: train, evaluate and search deep-metric-learning networks.
-
-    python3 main.py --loss=hphn_triplet --n_inner_pts=2        train on the built-in letters
-    python3 main.py --loss=margin --help                       flags of one loss
-    python3 main.py evaluate --checkpoint=RUN                  score a run again
-    python3 main.py prepare --data_name=cub200                 fetch and verify a benchmark
-    python3 main.py report RUN [RUN ...]                       table and page of several runs
-"""
+"""gluon-dml's command line: run one command, turn errors into a sentence and an exit status."""
 
 import errno
 import sys

@@ -7,10 +7,10 @@ from datasets.loader import Loader, sequential
 from evaluation import protocols
 
 
-def pixels(job, split, side=16):
+def pixels(session, split, side=16):
     """float32 (N, side * side * 3): the pictures themselves, reduced by averaging to about `side` pixels."""
     rows = []
-    for batch in Loader(split, job.test_transform, job.args.num_workers)(sequential(len(split), 256)):
+    for batch in Loader(split, session.test_transform, session.args.num_workers)(sequential(len(split), 256)):
         image = batch.image.astype(np.float32) / 255.0
         step = max(1, image.shape[1] // side)
         edge = image.shape[1] // step * step
@@ -19,21 +19,21 @@ def pixels(job, split, side=16):
     return np.concatenate(rows)
 
 
-def pooled(job, split):
+def pooled(session, split):
     """float32 (N, F): the globally averaged last map of the trunk, that is the frozen network without our head."""
     rows = []
-    for batch in Loader(split, job.test_transform, job.args.num_workers)(
-            sequential(len(split), job.args.test_batch_size)):
-        rows.append(job.net.pooled(nd.array(batch.image, ctx=job.ctx[0], dtype='uint8')).asnumpy())
+    for batch in Loader(split, session.test_transform, session.args.num_workers)(
+            sequential(len(split), session.args.test_batch_size)):
+        rows.append(session.net.pooled(nd.array(batch.image, ctx=session.ctx[0], dtype='uint8')).asnumpy())
     features = np.concatenate(rows)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
-def score(job, split):
+def score(session, split):
     """{name: {K: Recall@K}} of raw pixels, of the untrained embedding and of the trunk's pooled features."""
-    sets = {'raw pixels': pixels(job, split), 'untrained network': job.embed(split),
-            'frozen trunk, pooled features': pooled(job, split)}
-    if not job.args.pretrained:
+    sets = {'raw pixels': pixels(session, split), 'untrained network': session.embed(split),
+            'frozen trunk, pooled features': pooled(session, split)}
+    if not session.args.pretrained:
         del sets['frozen trunk, pooled features']
-    return {name: protocols.retrieval(rows, split.labels, job.args.recallk, query=split.query)['recall']
+    return {name: protocols.retrieval(rows, split.labels, session.args.recallk, query=split.query)['recall']
             for name, rows in sets.items()}

@@ -13,29 +13,29 @@ from evaluation.neighbours import search as knn
 PANELS = ('best', 'worst', 'random')
 
 
-def epoch(job, run, number, embeddings):
+def epoch(session, run, number, embeddings):
     """After an evaluation: distribution map every --display_step epochs, statistics that the paper logs.
 
-    job : commands.session.Job
+    session : commands.session.Session
     embeddings : (N, D) of the test set
     """
-    args = job.args
+    args = session.args
     if not args.draw or number % args.display_step:
         return
-    weights = class_weights(job)
+    weights = class_weights(session)
     if embeddings.shape[1] in (2, 3):
         name = run.folder / 'figures' / f'test_epoch{number:03d}'
-        plots.distribution_map(embeddings, job.data.test.labels, weights, str(name), names=job.data.test.names)
+        plots.distribution_map(embeddings, session.data.test.labels, weights, str(name), names=session.data.test.names)
         show(run.board, 'distribution_map', name.with_suffix('.png'), number)
         if not getattr(args, 'l2_norm', False):
             raw = run.folder / 'figures' / f'test_no_l2n_epoch{number:03d}'
-            plots.distribution_map(embeddings, job.data.test.labels, weights, str(raw), normalise=False,
-                                   names=job.data.test.names)
+            plots.distribution_map(embeddings, session.data.test.labels, weights, str(raw), normalise=False,
+                                   names=session.data.test.names)
 
 
-def class_weights(job):
+def class_weights(session):
     """Weights (C, D) of the test classes, or None: a classifier's classes are others unless they are trained on."""
-    return job.criterion.class_weights() if job.data.protocol == 'classification' else None
+    return session.criterion.class_weights() if session.data.protocol == 'classification' else None
 
 
 def show(board, tag, file, step):
@@ -45,40 +45,40 @@ def show(board, tag, file, step):
         board.add_image(tag, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), step, dataformats='HWC')
 
 
-def end(job, run, embeddings, before):
+def end(session, run, embeddings, before):
     """At the end of training: recall and loss curves, and what `of_test` draws; also into TensorBoard."""
     log, folder = read_log(run.folder), run.folder / 'figures'
-    first = job.args.recallk[0]
+    first = session.args.recallk[0]
     if any('recall' in line for line in log):
         levels = {name: recall[str(first)] for name, recall in before.items()}
-        plots.recall_curves({job.args.loss: log}, str(folder / 'recall_curves'), k=first, baselines=levels)
+        plots.recall_curves({session.args.loss: log}, str(folder / 'recall_curves'), k=first, baselines=levels)
     if log:
-        plots.loss_curve({job.args.loss: log}, str(folder / 'loss_curve'))
+        plots.loss_curve({session.args.loss: log}, str(folder / 'loss_curve'))
     if embeddings is None:
         return
-    of_test(job, folder, embeddings)
+    of_test(session, folder, embeddings)
     step = log[-1].get('step', 0) if log else 0
     for name in ['recall_curves', 'similarity_histogram', 'tsne'] + ['retrieval_panel_' + which for which in PANELS]:
         show(run.board, name, folder / (name + '.png'), step)
-    split = job.data.test
-    plots.write_projector(run.board, embeddings, split.labels, thumbnails(job, split), split.names, step=step,
+    split = session.data.test
+    plots.write_projector(run.board, embeddings, split.labels, thumbnails(session, split), split.names, step=step,
                           max_points=1000)
 
 
-def thumbnails(job, split):
+def thumbnails(session, split):
     """read_image of the pictures as the network sees them."""
     def read(i):
-        return job.test_transform(split.read(i), np.random.RandomState(0))
+        return session.test_transform(split.read(i), np.random.RandomState(0))
     return read
 
 
-def of_test(job, folder, embeddings):
+def of_test(session, folder, embeddings):
     """What `of_embeddings` draws of the test images, and the confusion matrix where there is one."""
-    split = job.data.test
-    of_embeddings(job.args, folder, embeddings, split.labels, split.query, split.names, thumbnails(job, split),
-                  class_weights(job))
-    if job.confusion is not None:
-        plots.confusion_matrix(job.confusion, split.names, str(folder / 'confusion_matrix'))
+    split = session.data.test
+    of_embeddings(session.args, folder, embeddings, split.labels, split.query, split.names, thumbnails(session, split),
+                  class_weights(session))
+    if session.confusion is not None:
+        plots.confusion_matrix(session.confusion, split.names, str(folder / 'confusion_matrix'))
 
 
 def of_file(args, folder, loaded):

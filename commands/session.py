@@ -1,35 +1,23 @@
-"""The commands of main.py: build what the flags name, then run it."""
+"""Data, network and criterion of one set of flags, and what a command does with all of them."""
 
 import pathlib
-import sys
 
 import numpy as np
 
 import datasets
 import models
-import recipes
-import samplers
-from commands import baselines
-from commands import figures as pictures
 from core.device import contexts
 from core.errors import UserError
 from core.runtime import mx
-from datasets.preparation import prepare as preparation
 from datasets.transforms import get_transform
 from engine import checkpoint
 from engine import inference as classify
-from engine.run import Run, commit, environment
-from engine.trainer import Interrupted, Trainer
 from evaluation import metrics, protocols, verification
-from evaluation import report as reports
 from evaluation.embeddings import embed as embed_split
-from evaluation.embeddings import save_embeddings
-from losses import Criterion, get_loss
-
-FLAGS = {'prepare': preparation.add_args, 'report': reports.add_args}
+from losses import get_loss
 
 
-class Job:
+class Session:
     """Data, network and criterion of one set of flags.
 
     Parameters
@@ -121,127 +109,6 @@ class Job:
         return self.data.protocol == 'classification' and self.criterion.classifies
 
 
-def train(args):
-    """The default command. Returns the exit status."""
-    source = checkpoint.locate(args.resume) if args.resume else None
-    if args.prepare:
-        preparation.ensure(args)
-    job = Job(args)
-    job.check_splits()
-    run = Run(args, resume=bool(source))
-    run.write_json('environment.json', environment(mx))
-    print(f'run folder: {run.folder}')
-    data, kept = job.data, {}
-
-    def evaluate(epoch):
-        result = {}
-        for part, split in (('test', data.test), ('val', data.val)):
-            if split is not None:
-                result[part], kept[part] = job.scores(split)
-        pictures.epoch(job, run, epoch, kept['test'])
-        if args.train_stats and type(job.criterion).epoch_stats is not Criterion.epoch_stats:
-            training = job.embed(data.train)
-            stats = job.criterion.epoch_stats(training, data.train.labels, data.train.num_classes)
-            for name, number in stats['scalars'].items():
-                run.board.add_scalar(name, number, epoch)
-            for name, values in stats['histograms'].items():
-                run.board.add_histogram(name, values, epoch)
-        return result
-
-    sampler = samplers.build(args, data.train)
-    trainer = Trainer(args, data.train, job.train_transform, sampler, job.net, job.criterion, run, job.ctx,
-                      evaluate, lambda: job.embed(data.train), recipes.constants(args.loss))
-    if source:
-        trainer.resume(source)
-        print('resumed {} at epoch {}, iteration {}'.format(
-            source, trainer.state['epoch'], trainer.state['iteration']))
-    before = {}
-    if args.baselines and not source:
-        before = baselines.score(job, data.test)
-        for name, recall in before.items():
-            print('before training: {:<30} R@{} {:.4f}'.format(name, *next(iter(recall.items()))), flush=True)
-    try:
-        state = trainer.fit()
-    except Interrupted as stop:
-        run.close()
-        print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={run.folder}')
-        return stop.status
-    result = outcome(args, state, before)
-    run.write_json('result.json', result)
-    if args.figures:
-        pictures.end(job, run, kept.get('test'), before)
-    run.close()
-    last, best = result['recall'], result['best_recall']
-    first = next(iter(last))
-    if 'accuracy' in result['selection']['last']:
-        print('accuracy last {:.4f} macro {:.4f} best {:.4f}'.format(
-            *(result['selection'][which][key] for which, key in
-              (('last', 'accuracy'), ('last', 'macro_accuracy'), ('best_on_test', 'accuracy')))))
-    print(f'R@{first} last {last[first]:.4f} best {best[first]:.4f} -> {run.folder}')
-    return 0
-
-
-def outcome(args, state, before):
-    """What goes into result.json; `selection` labels every number with how its epoch was chosen."""
-    last, best = state['last']['test'], state['best']['test']
-    return {
-        'recall': last['recall'], 'best_recall': best['recall'], 'epoch': last['epoch'], 'best_epoch': best['epoch'],
-        'selection': {'last': last, 'best_on_test': best, 'chosen_on_validation': state['best'].get('test_at_val')},
-        'loss': state['epoch_loss'], 'data_name': args.data_name, 'args': vars(args), 'commit': commit(),
-        'images_per_second': round(state['images'] / max(state['seconds'], 1e-9), 2),
-        'seconds': round(state['seconds'], 2), 'iterations': state['iteration'],
-        'share_waiting_for_data': round(state['wait_seconds'] / max(state['seconds'], 1e-9), 4),
-        'baselines': before, 'command': 'python3 main.py ' + ' '.join(sys.argv[1:]),
-    }
-
-
-def evaluate(args):
-    """`evaluate --checkpoint=RUN` or `evaluate --embeddings=FILE.npz`."""
-    if args.embeddings and args.checkpoint:
-        raise UserError(f'--embeddings={args.embeddings} and --checkpoint={args.checkpoint}: give one of them')
-    if args.embeddings:
-        loaded, folder = protocols.score_file(args)
-        if args.figures:
-            pictures.of_file(args, folder, loaded)
-        print(f'-> {folder}')
-        return 0
-    source = need_checkpoint(args)
-    folder = protocols.result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
-    job = Job(args, source)
-    job.check_splits()
-    state = checkpoint.read_state(source)
-    name = pathlib.Path(source).name
-    by_test = 'best_on_test' if 'val' not in state['best'] else 'chosen_on_validation'
-    rule = {'last': 'last', 'best': by_test}.get(name, 'evaluated')
-    epoch = state['epoch'] - 1
-    print(f'{source}: epoch {epoch}, {protocols.RULES[rule]}')
-    result, embeddings = job.scores(job.data.test, extended=True, progress=True)
-    print(protocols.table(result))
-    protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
-                                        args=vars(args), commit=commit()), rule)
-    if args.figures and job.data.pairs is None:
-        pictures.of_test(job, folder, embeddings)
-    name, value = next(iter(result['recall'].items())) if 'recall' in result else ('', result['accuracy'])
-    print('{} {:.4f} -> {}'.format('R@' + name if name else 'accuracy', value, folder))
-    return 0
-
-
-def embed(args):
-    """`embed --checkpoint=RUN`: embeddings, labels and paths of the test images."""
-    source = need_checkpoint(args)
-    job = Job(args, source)
-    split = getattr(job.data, args.part)
-    if split is None:
-        raise UserError('--part={}: --data_name={} has no such images. Fix: {}'.format(
-            args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
-    name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
-    output = args.output or str(inside_run(source, args, name)) + '.npz'
-    files = save_embeddings(output, job.embed(split, progress=True), split.labels,
-                            [split.path(i) for i in range(len(split))], split.query)
-    print(f'{len(split)} embeddings -> {files}')
-    return 0
-
-
 def inside_run(source, args, name):
     """Where the run of a checkpoint keeps what is made of it: for each other data set apart."""
     here, there = (datasets.resolve(data) for data in (args.data_name, checkpoint.read_args(source)['data_name']))
@@ -254,13 +121,3 @@ def need_checkpoint(args):
         raise UserError('--checkpoint is empty. Give the run folder: --checkpoint=runs/NAME (or, to score embeddings '
                         'from a file, evaluate --embeddings=FILE.npz)')
     return checkpoint.locate(args.checkpoint, args.which)
-
-
-def prepare(args):
-    """`prepare --data_name=NAME`."""
-    return preparation.run(args)
-
-
-def report(args):
-    """`report RUN [RUN ...]`."""
-    return reports.run(args)

@@ -11,7 +11,7 @@ import losses
 import main
 import recipes
 import samplers
-from commands import cli
+from commands import cli, layers
 from core.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -123,8 +123,8 @@ def test_no_flag_is_dead():
     dead = set()
     for loss in losses.LOSSES:
         for sampler in losses.LOSSES[loss].samplers:
-            parsers = [cli.training_parser(['--loss=' + loss, '--sampler=' + sampler], {})]
-            parsers += [cli.checkpoint_parser([], {'loss': loss}, command) for command in ('evaluate', 'embed')]
+            parsers = [layers.training_parser(['--loss=' + loss, '--sampler=' + sampler], {})]
+            parsers += [layers.checkpoint_parser([], {'loss': loss}, command) for command in ('evaluate', 'embed')]
             for parser in parsers:
                 dead |= {action.dest for action in parser._actions} - read - {'help'}
     assert not dead
@@ -137,7 +137,7 @@ def test_what_a_checkpoint_fixes_is_no_flag_of_evaluate_and_embed():
             with pytest.raises(UserError, match='is not a flag here'):
                 cli.parse([command, flag])
     base = {'loss': 'npair', 'lr': 0.5, 'backbone': 'resnet50_v1', 'recallk': [7]}
-    args = cli.checkpoint_parser([], base, 'evaluate').parse_args(['--metric=cosine'])
+    args = layers.checkpoint_parser([], base, 'evaluate').parse_args(['--metric=cosine'])
     assert (args.loss, args.lr, args.backbone) == ('npair', 0.5, 'resnet50_v1')
     assert (args.recallk, args.metric) == ([7], 'cosine')
     assert args.figures and not cli.parse(['evaluate', '--embeddings=x.npz'])[1].figures

@@ -15,7 +15,8 @@ import datasets
 import losses
 import main
 import samplers
-from commands import cli
+from commands import cli, layers
+from commands.parser import flags_of
 from core.contracts import Batch, Out
 from core.runtime import autograd, nd
 
@@ -78,7 +79,7 @@ def test_every_tag_of_the_code_stands_on_one_page():
 
 def parser_of(words):
     """Parser of a page's `--loss=NAME ...`, on a benchmark, whose defaults are the paper's and not those of glyphs."""
-    return cli.training_parser(words + ['--data_name=cub200'], {})
+    return layers.training_parser(words + ['--data_name=cub200'], {})
 
 
 def tables(text):
@@ -133,7 +134,7 @@ def test_every_loss_and_its_own_flags_stand_on_a_page(loss):
     """A page that shows how to run a loss names every flag that the loss itself declares."""
     pages = [page.read_text() for page in PAGES if '--loss=' + loss in page.read_text()]
     assert pages, f'no page shows --loss={loss}'
-    own = cli.flags_of(losses.get_loss(loss).add_args)
+    own = flags_of(losses.get_loss(loss).add_args)
     assert any(own <= set(re.findall(r'--\w+', page)) for page in pages), sorted(own)
 
 
@@ -265,7 +266,7 @@ class Patch:
 def test_the_loss_of_the_guide_works(tmp_path, monkeypatch, capsys):
     criterion_class = Patch('Add a loss').apply(tmp_path, monkeypatch, losses.LOSSES)
     assert main.main(['--loss=proxy_nca', '--dry_run']) == 0
-    args = cli.training_parser(['--loss=proxy_nca'], {}).parse_args(['--embed_dim=6'])
+    args = layers.training_parser(['--loss=proxy_nca'], {}).parse_args(['--embed_dim=6'])
     criterion = criterion_class.from_args(args, 4)
     criterion.initialize()
     rng = np.random.RandomState(0)

@@ -9,11 +9,11 @@ import datasets
 import evaluation
 import losses
 import models
-from commands.cli import flags_of
+from commands import train_flags
+from commands.parser import flags_of
 from core.contracts import Batch, Out
 from core.errors import UserError
 from core.runtime import autograd, mx, nd
-from engine import run
 from losses import expansion, functional, mining, softmax_ranking
 from tests.losses import equations
 
@@ -126,7 +126,7 @@ def test_names_fold_and_unknown_ones_list_the_legal():
 @pytest.mark.parametrize('name', losses.LOSSES)
 def test_no_flag_of_a_loss_hides_one_that_all_runs_have(name):
     """The parser lets a later flag replace an earlier one of the same name, so a clash would go unseen."""
-    common = set().union(*(flags_of(module.add_args) for module in (datasets, models, run, evaluation)))
+    common = set().union(*(flags_of(module.add_args) for module in (datasets, models, train_flags, evaluation)))
     assert not (flags_of(losses.get_loss(name).add_args) & common) - {'-h', '--help'}
 
 

@@ -1,0 +1,21 @@
+"""`python3 main.py embed`: write the embeddings, labels and paths of the images of a data set."""
+
+from commands.session import Session, inside_run, need_checkpoint
+from core.errors import UserError
+from evaluation.embeddings import save_embeddings
+
+
+def run(args):
+    """`embed --checkpoint=RUN`: embeddings, labels and paths of the test images."""
+    source = need_checkpoint(args)
+    session = Session(args, source)
+    split = getattr(session.data, args.part)
+    if split is None:
+        raise UserError('--part={}: --data_name={} has no such images. Fix: {}'.format(
+            args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
+    name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
+    output = args.output or str(inside_run(source, args, name)) + '.npz'
+    files = save_embeddings(output, session.embed(split, progress=True), split.labels,
+                            [split.path(i) for i in range(len(split))], split.query)
+    print(f'{len(split)} embeddings -> {files}')
+    return 0

@@ -1,0 +1,110 @@
+"""Which flags exist for what was chosen, and their defaults, in layers.
+
+declared default < the loss's paper (recipes/) < the data set's preset < the run that is resumed or evaluated
+< what the user typed
+"""
+
+import pathlib
+
+import datasets
+import evaluation
+import losses
+import models
+import recipes
+import samplers
+from commands import train_flags
+from commands.parser import known, parser_of, peek
+from core.errors import UserError, pick_name
+from engine import checkpoint
+
+
+def training_parser(argv, base, description=''):
+    """Parser of train for the loss, sampler and data set that argv chooses.
+
+    base : dict of flags of the run that is continued or evaluated, {} for a new one
+    """
+    loss = pick_name('--loss', peek(argv, 'loss', default=base.get('loss', 'hphn_triplet')), losses.LOSSES)
+    criterion = losses.LOSSES[loss]
+    sampler_name = pick_name('--sampler', peek(argv, 'sampler', default=base.get('sampler', criterion.sampler)),
+                             samplers.SAMPLERS)
+    sampler = samplers.SAMPLERS[sampler_name]
+    data_name = peek(argv, *datasets.NAME_FLAGS, default=base.get('data_name') or datasets.default_name(argv))
+    parser = parser_of('train', description)
+    commands = parser.add_argument_group('command')
+    commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
+    commands.add_argument('--resume', default='', metavar='RUN', help='continue the run in this folder')
+    for title, declare in (('losses', losses.add_args), ('losses: ' + criterion.__name__, criterion.add_args),
+                           ('samplers', samplers.add_args), ('samplers: ' + sampler.__name__, sampler.add_args),
+                           ('datasets', datasets.add_args), ('models', models.add_args),
+                           ('engine: training', train_flags.add_args), ('engine: device', train_flags.add_device_args),
+                           ('engine: output', train_flags.add_output_args), ('evaluation', evaluation.add_args)):
+        declare(parser.add_argument_group(title))
+    parser.set_defaults(**known(parser, recipes.defaults(loss)))
+    parser.set_defaults(**known(parser, datasets.preset(data_name, loss)))
+    parser.set_defaults(**known(parser, base))
+    parser.set_defaults(loss=loss, sampler=sampler_name, data_name=data_name)
+    return parser
+
+
+def checkpoint_parser(argv, base, command, description=''):
+    """Parser of evaluate and embed: what the network is, and how it was trained, is the run's and no flag."""
+    parser = parser_of(command, description)
+    commands = parser.add_argument_group('command')
+    commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
+    commands.add_argument('--checkpoint', default='', metavar='RUN', help='run folder or checkpoint folder')
+    commands.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
+    if command == 'embed':
+        commands.add_argument('--part', choices=('test', 'train', 'val'), default='test',
+                              help='which images: of the test classes, the training classes or those held out of them')
+        commands.add_argument('--output', default='', metavar='FILE',
+                              help='.npz or .npy file to write; empty: RUN/embeddings.npz, with --part and '
+                                   '--data_name in its name where they are others')
+        groups = (('datasets', datasets.add_args), ('engine: device', train_flags.add_device_args))
+    else:
+        commands.add_argument('--embeddings', default='', metavar='FILE.npz',
+                              help='score these instead of a run (arrays embeddings, labels and, if there is, query)')
+        groups = (('datasets', datasets.add_args), ('engine: device', train_flags.add_device_args),
+                  ('engine: output', train_flags.add_output_args), ('evaluation', evaluation.add_args))
+    for title, declare in groups:
+        declare(parser.add_argument_group(title))
+    parser.set_defaults(**vars(training_parser(argv, base).parse_args([])))
+    if peek(argv, 'embeddings'):    # figures beside a file of embeddings are for the asking
+        parser.set_defaults(figures=False)
+    return parser
+
+
+def parse(command, argv, description=''):
+    """The flags of train, evaluate or embed."""
+    base, source = {}, peek(argv, 'resume' if command == 'train' else 'checkpoint')
+    if source:
+        folder = checkpoint.locate(source, peek(argv, 'which', default='last'))
+        left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv'}
+        if command != 'train':
+            left_out |= {'save_dir', 'figures'}
+        base = checkpoint.read_args(folder)
+        here, there = (datasets.resolve(name) for name in (
+            peek(argv, *datasets.NAME_FLAGS, default=base['data_name']), base['data_name']))
+        if here != there:
+            left_out |= {'data_dir', 'split', 'val_classes', 'store_dir'}    # of the data set that it was trained on
+        base = {key: value for key, value in base.items() if key not in left_out}
+    parser = (training_parser(argv, base, description) if command == 'train' else
+              checkpoint_parser(argv, base, command, description))
+    args = parser.strict(argv)
+    check(args, base, source, command)
+    return args
+
+
+def check(args, base, source, command):
+    """Refuse combinations that make no sense, with the reason."""
+    criterion = losses.get_loss(args.loss)
+    args.loss = pick_name('--loss', args.loss, losses.LOSSES)
+    args.sampler = pick_name('--sampler', args.sampler, samplers.SAMPLERS)
+    if args.sampler not in criterion.samplers:
+        raise UserError('--sampler={} does not fit --loss={}: {} Legal samplers: {}'.format(
+            args.sampler, args.loss, criterion.sampler_reason, ', '.join(criterion.samplers)))
+    if command == 'train' and source:
+        args.save_dir = str(pathlib.Path(source))
+        for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):
+            if base.get(key) is not None and getattr(args, key, None) != base[key]:
+                raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
+                                'start a new run instead')
