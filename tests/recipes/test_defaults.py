@@ -4,7 +4,7 @@ import pytest
 
 import losses
 import recipes
-from commands import cli
+from commands import layers
 
 
 def test_every_loss_belongs_to_one_paper():
@@ -15,7 +15,7 @@ def test_every_loss_belongs_to_one_paper():
 @pytest.mark.parametrize('loss', sorted(losses.LOSSES))
 def test_on_a_benchmark_a_loss_trains_with_its_papers_settings(loss):
     words = ['--loss=' + loss, '--data_name=cub200']
-    flags = vars(cli.training_parser(words, {}).parse_args(words))
+    flags = vars(layers.training_parser(words, {}).parse_args(words))
     wanted = recipes.defaults(loss)
     assert wanted and {key: flags[key] for key in wanted} == wanted
 
