@@ -29,7 +29,7 @@ class Session:
     def __init__(self, args, source=None):
         self.args = args
         self.ctx = contexts(args.gpu_idx)
-        self.data = datasets.load(args)
+        self.data = datasets.from_args(args)
         for note in self.data.notes:
             print('note: ' + note)
         mx.random.seed(args.seed)

@@ -6,9 +6,9 @@ import recipes
 import samplers
 from commands import baselines
 from commands import figures as pictures
+from commands import prepare as preparation
 from commands.session import Session
 from core.runtime import mx
-from datasets.preparation import prepare as preparation
 from engine import checkpoint
 from engine.run import Run, commit, environment
 from engine.trainer import Interrupted, Trainer

@@ -3,6 +3,15 @@
 import difflib
 
 
+def fold(name):
+    """A name as it is compared: lower case, `-` as `_`.
+
+    >>> fold('CUB-200-2011')
+    'cub_200_2011'
+    """
+    return str(name).lower().replace('-', '_')
+
+
 class UserError(ValueError):
     """Bad input. main.py prints the message alone, without a traceback, and exits with status 2."""
 
@@ -17,11 +26,11 @@ def pick_name(kind, name, table):
 
     `-` and `_` are equal and case does not matter. `kind` is the flag or thing that was asked for, as in `--loss`.
     """
-    folded = {key.lower().replace('-', '_'): key for key in table}
-    key = folded.get(str(name).lower().replace('-', '_'))
+    folded = {fold(key): key for key in table}
+    key = folded.get(fold(name))
     if key is not None:
         return key
-    close = difflib.get_close_matches(str(name).lower().replace('-', '_'), folded, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(fold(name), folded, n=3, cutoff=0.5)
     hint = ' Did you mean {}?'.format(' or '.join(folded[c] for c in close)) if close else ''
     legal = sorted(table)
     shown = ', '.join(legal) if len(legal) <= 60 else ', '.join(legal[:60]) + f', ... ({len(legal)} names)'

@@ -1,26 +1,28 @@
-"""Data sets by name. `load(args)` returns Data(name, train, test, protocol, val, notes)."""
+"""Data sets by name: `load('cub200', crop_box=True)` returns Data(name, train, test, protocol, val, notes, pairs)."""
 
 import os
 
 import numpy as np
 
-from core.errors import UserError, pick_name
-from core.flags import boolean, bounded
+from core.errors import UserError, fold, pick_name
+from core.flags import bounded, switch
 from datasets import benchmarks, folder, glyphs, store
 from datasets.records import Data
 from datasets.transforms import TRANSFORMS
 
-# name -> function(args) -> Data. Loaders find their files with records.data_dir(args, name).
+# name -> function(root, **options of its own) -> Data; root None: the folder that the data set chooses itself.
 DATASETS = {
     'folder': folder.load,
     'glyphs': glyphs.load,
     **benchmarks.LOADERS,
 }
 NAME_FLAGS = ('data_name', 'dataset', 'data', 'db_name')
-# Other spellings, in lower case with '_' -> name.
+# Other spellings, folded (core.errors.fold) -> name.
 ALIASES = dict(benchmarks.ALIASES)
 # Functions(group) that declare the flags of one data set alone.
 FLAGS = [folder.add_args, glyphs.add_args, store.add_args]
+# name -> function(args) -> {option of its loader: value}, for data sets with options of their own.
+OPTIONS = {'folder': folder.options, 'glyphs': glyphs.options}
 # name -> {flag: value}: defaults for this data set; name -> {loss: {flag: value}}: what a loss needs on top of it.
 PRESETS = {'glyphs': glyphs.PRESET}
 LOSS_PRESETS = {'glyphs': glyphs.LOSS_PRESET}
@@ -28,8 +30,7 @@ LOSS_PRESETS = {'glyphs': glyphs.LOSS_PRESET}
 
 def resolve(name):
     """The registered name for any spelling; UserError that lists all names."""
-    folded = str(name).lower().replace('-', '_')
-    return pick_name('--data_name', ALIASES.get(folded, name), DATASETS)
+    return pick_name('--data_name', ALIASES.get(fold(name), name), DATASETS)
 
 
 def default_name(argv):
@@ -42,7 +43,7 @@ def default_name(argv):
               for flag, _, after in [word.partition('=')] if flag in ('--data_dir', '--data_path')]
     if not values:
         return 'glyphs'
-    last = os.path.basename(os.path.normpath(values[-1])).lower().replace('-', '_')
+    last = fold(os.path.basename(os.path.normpath(values[-1])))
     return ALIASES.get(last, last if last in DATASETS else 'folder')
 
 
@@ -55,17 +56,16 @@ def preset(name, loss):
 def add_args(group):
     """Flags of all data sets, of the transforms and of the loader."""
     group.add_argument(*('--' + name for name in NAME_FLAGS), dest='data_name', default='glyphs',
-                       metavar='NAME', help='data set: {}'.format(', '.join(sorted(DATASETS))))
+                       metavar='NAME', help=f'data set: {", ".join(sorted(DATASETS))}')
     group.add_argument('--data_dir', '--data_path', dest='data_dir', default='', metavar='DIR',
                        help='where its files are or go; empty: data/NAME. For --data_name=folder a folder of class '
                             'folders, or a CSV file')
     group.add_argument('--val_classes', type=bounded(float, 0), default=0.0, metavar='N',
                        help='hold out the last N training classes for validation; below 1: that share of them. '
                             'Settings found on them do not touch the test classes')
-    group.add_argument('--crop_box', type=boolean, nargs='?', const=True, default=False,
-                       help='cut every image to its bounding box, where the data set has boxes')
+    switch(group, '--crop_box', help='cut every image to its bounding box, where the data set has boxes')
     group.add_argument('--transform', default='embedding_expansion', metavar='NAME',
-                       help='augmentation and test view: {}'.format(', '.join(sorted(TRANSFORMS))))
+                       help=f'augmentation and test view: {", ".join(sorted(TRANSFORMS))}')
     group.add_argument('--image_size', '--frame_size', '--img_size', dest='image_size', type=bounded(int, 1),
                        default=227, help='side of the square that the network sees, in pixels')
     group.add_argument('--num_workers', '--workers', dest='num_workers', type=bounded(int, 0), default=None,
@@ -76,28 +76,60 @@ def add_args(group):
         declare(group)
 
 
-def load(args):
-    """Data of the chosen data set, with --val_classes and --crop_box applied. Raises UserError."""
+def from_args(args):
+    """Data of parsed flags: `load`, and the store of --cache=store. Raises UserError."""
     name = resolve(args.data_name)
-    data = DATASETS[name](args)
+    options = OPTIONS[name](args) if name in OPTIONS else {}
+    data = load(name, args.data_dir or None, crop_box=args.crop_box, val_classes=args.val_classes, **options)
+    if args.cache == 'store':
+        store.attach(data, args.transform, args.image_size, **store.options(args))
+    return data
+
+
+def load(name, root=None, *, crop_box=False, val_classes=0, **options):
+    """A data set by name.
+
+    Parameters
+    ----------
+    name : any spelling of a key of DATASETS
+    root : folder of its files, or the CSV file of `folder`; None: data/NAME
+    crop_box : cut every image to its bounding box when it is read
+    val_classes : hold out that many of the last training classes as Data.val; below 1: that share of them
+    options : of this data set alone, such as split='within' of `folder`, classes=50 of `glyphs`
+
+    Returns
+    -------
+    datasets.records.Data
+
+    Raises
+    ------
+    UserError : unknown name, missing or wrong files, classes on both sides of a zero-shot split
+
+    Example
+    -------
+    >>> import tempfile
+    >>> data = load('glyphs', tempfile.mkdtemp(), classes=4, instances=2)
+    >>> len(data.train), data.train.num_classes, data.protocol, data.train.read(0).shape
+    (8, 4, 'zero-shot', (48, 48, 3))
+    """
+    name = resolve(name)
+    data = DATASETS[name](root, **options)
     if data.protocol in ('zero-shot', 'query-gallery'):
         both = np.intersect1d(data.train.classes, data.test.classes)
         if len(both):
-            raise UserError('{}: {} classes are in the training and in the test part, such as {}; the {} protocol '
-                            'needs disjoint classes'.format(name, len(both), data.train.names[
-                                int(np.searchsorted(data.train.classes, both[0]))], data.protocol))
-    if args.val_classes:
+            first = data.train.names[int(np.searchsorted(data.train.classes, both[0]))]
+            raise UserError(f'{name}: {len(both)} classes are in the training and in the test part, such as {first}; '
+                            f'the {data.protocol} protocol needs disjoint classes')
+    if val_classes:
         if data.train is None or data.protocol == 'classification' or data.val is not None:
-            raise UserError('--val_classes holds out whole training classes, but {}. Fix: leave the flag out'.format(
-                'the data set has a validation part of its own' if data.val is not None else
-                '--data_name={} is scored {}'.format(
-                    name, 'on its training classes' if data.train is not None else 'on pairs alone')))
-        train, val = hold_out(data.train, args.val_classes)
+            reason = ('the data set has a validation part of its own' if data.val is not None else
+                      f'--data_name={name} is scored on pairs alone' if data.train is None else
+                      f'--data_name={name} is scored on its training classes')
+            raise UserError(f'--val_classes holds out whole training classes, but {reason}. Fix: leave the flag out')
+        train, val = hold_out(data.train, val_classes)
         data = data._replace(train=train, val=val)
-    if args.crop_box:
+    if crop_box:
         cut_to_boxes(data)
-    if args.cache == 'store':
-        data = store.attach(data, args)
     return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))
 
 
@@ -108,8 +140,7 @@ def cut_to_boxes(data):
             continue
         if split.boxes is None:
             raise UserError(f'--crop_box needs bounding boxes, and --data_name={data.name} has none. Fix: leave the '
-                            'flag '
-                            'out')
+                            'flag out')
         split.crop_box = True
 
 
@@ -118,8 +149,8 @@ def hold_out(train, amount):
     count = int(round(amount * train.num_classes)) if amount < 1 else int(amount)
     if not 1 <= count < train.num_classes or (amount >= 1 and amount != count):
         raise UserError(f'--val_classes={amount:g} does not leave classes on both sides: the training part has '
-                        f'{train.num_classes}. Legal: a '
-                        f'whole number from 1 to {train.num_classes - 1}, or a share below 1')
+                        f'{train.num_classes}. Legal: a whole number from 1 to {train.num_classes - 1}, or a share '
+                        'below 1')
     held = train.labels >= train.num_classes - count
     return train.subset(~held), train.subset(held)
 
@@ -135,5 +166,5 @@ def lone_classes(data):
             yield f'{count} {title} classes have a single image: {what}'
 
 
-__all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'PRESETS', 'add_args', 'cut_to_boxes',
-           'default_name', 'hold_out', 'load', 'preset', 'resolve']
+__all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'OPTIONS', 'PRESETS', 'add_args', 'cut_to_boxes',
+           'default_name', 'from_args', 'hold_out', 'load', 'preset', 'resolve']

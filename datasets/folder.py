@@ -20,14 +20,19 @@ def add_args(group):
                             'CSV or the folders train and test (or query and gallery), and else classes')
 
 
-def load(args):
-    """Data from --data_dir: ROOT/class/image, ROOT/train/class/image and ROOT/test/..., or a CSV file.
+def options(args):
+    """{option of `load`: value} of parsed flags."""
+    return {'split': args.split}
+
+
+def load(root=None, *, split='auto'):
+    """Data from a folder: ROOT/class/image, ROOT/train/class/image and ROOT/test/..., or a CSV file.
 
     The CSV has a header line with the columns path (relative to the file's folder, or absolute), label, and if wanted
     split (train, test, val, query or gallery), super_label, and x,y,w,h (a bounding box in pixels).
     """
     import pandas
-    source = args.data_dir
+    source = root
     if not source:
         raise UserError('--data_name=folder needs --data_dir: a folder of class folders, or a CSV file')
     if not os.path.exists(source):
@@ -37,9 +42,9 @@ def load(args):
     else:
         root, table = os.path.dirname(source), read_table(source, ('path', 'label'))
     notes = []
-    if args.split not in ('auto', 'classes'):
-        table = with_split_of(table, args.split, notes)
-    elif args.split == 'classes' and 'split' in table:
+    if split not in ('auto', 'classes'):
+        table = with_split_of(table, split, notes)
+    elif split == 'classes' and 'split' in table:
         table = table.drop(columns='split')
     table = without_duplicates(table, source, notes)
     names, class_id = number(table['label'])

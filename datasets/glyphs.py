@@ -9,13 +9,14 @@ import math
 import os
 import unicodedata
 import zipfile
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
 from core.errors import UserError
+from core.files import write_atomic
 from core.flags import bounded
-from datasets.records import Data, Split, data_dir
+from datasets.records import Data, Split
 
 SIDE = 48          # pixels
 FINE = 4           # samples of a pixel, each way
@@ -63,41 +64,47 @@ def add_args(group):
                        help='other drawings of the same letters; the data do not depend on --seed')
 
 
-def load(args):
-    """Data of the letters; drawn at the first call, then read from one file below --data_dir."""
-    folder = data_dir(args, 'glyphs')
-    name = f'{args.glyphs_level}_{2 * args.glyphs_classes}x{args.glyphs_instances}_seed{args.glyphs_seed}.npz'
-    path = os.path.join(folder, name)
+def options(args):
+    """{option of `load`: value} of parsed flags."""
+    return {'level': args.glyphs_level, 'classes': args.glyphs_classes, 'instances': args.glyphs_instances,
+            'seed': args.glyphs_seed}
+
+
+def load(root=None, *, level='easy', classes=200, instances=16, seed=0):
+    """Data of the letters; drawn at the first call, then read from one file.
+
+    Parameters
+    ----------
+    root : folder of that file; None: data/glyphs
+    level : key of LEVELS, how far the drawings of one letter differ
+    classes : letters for training, and as many others for testing
+    instances : drawings of each letter
+    seed : of the drawings; the letters are the same for every seed
+    """
+    name = f'{level}_{2 * classes}x{instances}_seed{seed}.npz'
+    path = os.path.join(root or os.path.join('data', 'glyphs'), name)
     try:
         with np.load(path) as stored:
             images, letters = stored['images'], stored['letters']
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):      # not there, or damaged
-        letters = choose(2 * args.glyphs_classes)
-        images = draw_all(letters, args.glyphs_instances, args.glyphs_level, args.glyphs_seed)
+        letters = choose(2 * classes)
+        images = draw_all(letters, instances, level, seed)
         save(path, images, letters)
-    count = args.glyphs_instances
-    class_id = np.repeat(letters, count)
+    class_id = np.repeat(letters, instances)
     names = {code: chr(code) for code in letters.tolist()}
-    half = args.glyphs_classes * count
+    border = classes * instances
     parts = [Split(class_id[rows], names=names, reader=images.__getitem__, rows=rows)
-             for rows in (np.arange(half), np.arange(half, 2 * half))]
+             for rows in (np.arange(border), np.arange(border, 2 * border))]
     return Data('glyphs', *parts, protocol='zero-shot')
 
 
 def save(path, images, letters):
-    """Write the cache aside and rename it, so that a reader never sees half a file."""
-    aside = f'{path}.{os.getpid()}'
+    """Keep the drawn letters; a reader never sees half a file."""
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(aside, 'wb') as file:
-            np.savez(file, images=images, letters=letters)
-        os.replace(aside, path)
+        write_atomic(path, partial(np.savez, images=images, letters=letters))
     except OSError as error:
-        if os.path.exists(aside):
-            os.remove(aside)
         raise UserError(f'the drawn letters cannot be kept in {os.path.dirname(path)} ({error.strerror}). Fix: '
-                        '--data_dir=DIR with a folder that can be '
-                        'written') from error
+                        '--data_dir=DIR with a folder that can be written') from error
 
 
 def face(name):

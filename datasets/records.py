@@ -24,11 +24,6 @@ pairs : for 'pairs': dict of arrays (P,): a and b (rows of test), same (bool), f
 """
 
 
-def data_dir(args, name):
-    """Folder of a data set: --data_dir, or data/NAME."""
-    return args.data_dir or os.path.join('data', name)
-
-
 class BadImage(UserError):
     """An image file that cannot be decoded, or not in full."""
 

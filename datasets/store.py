@@ -31,7 +31,7 @@ from core.flags import bounded
 from datasets.loader import default_workers
 from datasets.preparation.download import explain, writable
 from datasets.records import cut, read_image
-from datasets.transforms import TRANSFORMS, resize_pil, scaled, short_side
+from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, scaled, short_side
 
 VERSION = 1
 BLOCK = 512    # images between two points from which an interrupted build goes on
@@ -62,24 +62,35 @@ FIRST_STEP = {
     'npair': ('short', 'antialias', 227)}
 
 
-def form_of(args, train):
-    """Form for the flags --transform, --image_size, --store_shape and --store_size.
+def options(args):
+    """{option of `attach`: value} of parsed flags."""
+    return {'shape': args.store_shape, 'size': args.store_size, 'folder': args.store_dir or None,
+            'threads': args.num_workers}
 
+
+def form_of(transform, image_size, train, shape='auto', size=0):
+    """The Form that a transform asks for.
+
+    Parameters
+    ----------
+    transform : name, a key of datasets.transforms.TRANSFORMS
+    image_size : side of the square that the network sees, in pixels
     train : whether the images will be seen through the training view or the test view of the transform
+    shape, size : 'square' or 'short', and pixels, to be used instead; 'auto', 0: as the transform begins
     """
-    name = pick_name('--transform', args.transform, TRANSFORMS)
+    name = pick_name('--transform', transform, TRANSFORMS)
     if name in FIRST_STEP:
-        shape, kind, crop = FIRST_STEP[name]
-        size = scaled(args.image_size, crop)
+        first_shape, kind, crop = FIRST_STEP[name]
+        first_size = scaled(image_size, crop)
     elif name == 'ranking_img':
-        shape, kind, size = 'short', 'area', 512
+        first_shape, kind, first_size = 'short', 'area', RankingImage.high
     else:
-        shape, kind, size = 'square', 'linear', args.image_size
+        first_shape, kind, first_size = 'square', 'linear', image_size
         if name == 'embedding_expansion' and train:
-            size = round(1.125 * size)
-    if args.store_shape not in ('auto', shape):
-        shape, kind = args.store_shape, 'linear' if args.store_shape == 'square' else 'area'
-    return Form(shape, kind, args.store_size or size)
+            first_size = enlarged(image_size)
+    if shape not in ('auto', first_shape):
+        first_shape, kind = shape, 'linear' if shape == 'square' else 'area'
+    return Form(first_shape, kind, size or first_size)
 
 
 def shrink(image, form):
@@ -132,24 +143,33 @@ def image_keys(split):
                      for text in texts], dtype='V12')
 
 
-def attach(data, args, say=print):
-    """Data whose splits read from stores, which are built or completed first. Splits without files stay as they are.
+def attach(data, transform, image_size, *, shape='auto', size=0, folder=None, threads=None, log=print):
+    """Let the splits of a Data read from stores, which are built or completed first.
 
-    A store serves every protocol of the data set and any --val_classes: its images are known by their paths.
+    A store serves every protocol of the data set and any held-out classes: its images are known by their paths. Splits
+    without files stay as they are.
+
+    Parameters
+    ----------
+    data : datasets.records.Data, whose splits are changed
+    transform, image_size, shape, size : what the store keeps, see form_of
+    folder : where stores are kept; None: .prepared/ in the folder of the data set
+    threads : that decode; None: one for each processor
+    log : callable(str), told when a store is built
     """
     train, val, test = (split if split is not None and split.reader is None else None
                         for split in (data.train, data.val, data.test))
-    train_form, test_form = form_of(args, True), form_of(args, False)
+    train_form, test_form = (form_of(transform, image_size, view, shape, size) for view in (True, False))
+    place = (folder, threads or default_workers(), log)
     if train_form == test_form:
-        connect((train, val, test), (train, val, test), train_form, args, say)
+        connect((train, val, test), (train, val, test), train_form, *place)
     else:
-        connect((train,), (train, val), train_form, args, say)
-        connect((val,), (val,), test_form, args, say)
-        connect((test,), (test,), test_form, args, say)
-    return data
+        connect((train,), (train, val), train_form, *place)
+        connect((val,), (val,), test_form, *place)
+        connect((test,), (test,), test_form, *place)
 
 
-def connect(splits, content, form, args, say):
+def connect(splits, content, form, parent, threads, log):
     """Let `splits` read from the store of all images of `content` in this form. None stands for no split."""
     splits, content = ([split for split in group if split is not None] for group in (splits, content))
     if not splits:
@@ -158,7 +178,7 @@ def connect(splits, content, form, args, say):
     _, first = np.unique(keys, return_index=True)
     first = np.sort(first)
     wanted = keys[first]
-    parent = pathlib.Path(args.store_dir or pathlib.Path(splits[0].root or '.', '.prepared'))
+    parent = pathlib.Path(parent or pathlib.Path(splits[0].root or '.', '.prepared'))
     if not writable(parent if parent.exists() else parent.parent):
         raise UserError(f'--cache=store: nothing may be written in {parent}. Fix: give another folder with '
                         '--store_dir')
@@ -171,7 +191,7 @@ def connect(splits, content, form, args, say):
             split, row = where[first[k]]
             image = read_image(split.path(row))
             return cut(image, split.boxes[row]) if split.crop_box else image
-        build(folder, read, wanted, form, args.num_workers or default_workers(), say)
+        build(folder, read, wanted, form, threads, log)
     store = Store(folder)
     by_key = np.argsort(store.keys)
     sorted_keys = store.keys[by_key]
@@ -180,7 +200,7 @@ def connect(splits, content, form, args, say):
         split.reader, split.crop_box = store.read, False
 
 
-def build(folder, read, keys, form, threads, say=print):
+def build(folder, read, keys, form, threads, log=print):
     """Write a store of the images read(0) .. read(len(keys) - 1) to `folder`.
 
     It grows in folder.part, block by block; an interrupted build goes on after the last whole block. A second process
@@ -195,7 +215,7 @@ def build(folder, read, keys, form, threads, say=print):
                 return
             part.mkdir(exist_ok=True)
             start = resume(part)
-            say('building the store {} ({:,} images{})'.format(
+            log('building the store {} ({:,} images{})'.format(
                 folder, len(keys), f', going on after {start:,}' if start else ''))
             fill(part, read, start, len(keys), form, threads)
             shapes = np.fromfile(part / 'shapes.i32', dtype=np.int32).reshape(-1, 2)

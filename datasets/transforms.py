@@ -48,6 +48,11 @@ def scaled(size, of_256=224):
     return int(round(size * 256 / of_256))
 
 
+def enlarged(size):
+    """The side from which Embedding Expansion cuts its crops: 1.125 times that of the view."""
+    return int(round(1.125 * size))
+
+
 def crop(image, top, left, size):
     return image[top:top + size, left:left + size]
 
@@ -84,7 +89,7 @@ class EmbeddingExpansion(Transform):
         if rng.random_sample() < 0.5:
             image = resize(image, size, size)
         else:
-            large = int(round(1.125 * size))
+            large = enlarged(size)
             image = resize(image, large, large)
             # ORIGINAL: rounding a uniform number makes the two outermost offsets half as likely as the others.
             top = int(round(rng.uniform(0, large - size)))

@@ -8,9 +8,9 @@ import pytest
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A folder that a web server shows: folder, server, address. Downloads try again without a pause."""
-    from datasets.preparation import download as fetch
+    from datasets.preparation import download
     from tests.datasets.web_server import Server
-    monkeypatch.setattr(fetch, 'PAUSE', 0)
+    monkeypatch.setattr(download, 'PAUSE', 0)
     folder = tmp_path / 'published'
     folder.mkdir()
     with Server(folder) as server:

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import UserError, fold
 from datasets.benchmarks import (
     aircraft,
     cars,
@@ -32,29 +32,35 @@ ALL = (cub200.BENCHMARK, cub200.BENCHMARK_2010, cars.CARS196, cars.STANFORD_CARS
 # data name -> Benchmark
 BENCHMARKS = {name: benchmark for benchmark in ALL for name in benchmark.protocols}
 # other spelling, folded -> data name
-ALIASES = {alias.lower().replace('-', '_'): name for benchmark in ALL for alias, name in benchmark.aliases.items()}
+ALIASES = {fold(alias): name for benchmark in ALL for alias, name in benchmark.aliases.items()}
 
 
-def root_of(benchmark, data_dir):
-    """Folder of the data set: --data_dir, or data/NAME, the same for all its protocols."""
-    return pathlib.Path(data_dir or 'data/' + benchmark.name)
+def root_of(benchmark, root=None):
+    """Folder of the data set: `root`, or data/NAME, the same for all its protocols."""
+    return pathlib.Path(root or 'data/' + benchmark.name)
+
+
+def find(name):
+    """Registered name of a benchmark for any spelling, or None."""
+    folded = fold(name)
+    known = {fold(one): one for one in BENCHMARKS}
+    return ALIASES.get(folded) or known.get(folded)
 
 
 def parse(benchmark, name, root):
     """Parsed from the lists, checked for what would break training. Raises Missing or UserError."""
     parsed = benchmark.read(pathlib.Path(root), name)
-    for half in ('train', 'test'):
-        part = getattr(parsed, half)
+    for title in ('train', 'test'):
+        part = getattr(parsed, title)
         if part is None:
             continue
         if not len(part.class_id):
-            raise UserError(f'{name}: the {half} part has no images; is the copy in {root} complete?')
+            raise UserError(f'{name}: the {title} part has no images; is the copy in {root} complete?')
         if part.images is None and not benchmark.repeats:
             twice = repeated(part.paths)
             if twice:
-                raise UserError(f'{name}: {twice} is listed twice in the {half} part. Fix: take the list from its '
-                                'source again: '
-                                f'{parsed.lists[0]}')
+                raise UserError(f'{name}: {twice} is listed twice in the {title} part. Fix: take the list from its '
+                                f'source again: {parsed.lists[0]}')
     if parsed.train is not None and parsed.train.images is None and not benchmark.repeats:
         both = set(parsed.train.paths) & set(parsed.test.paths)
         if both:
@@ -84,15 +90,15 @@ def repeated(paths):
 def count(parsed):
     """{(part, what): number} of a Parsed, as in base.Count."""
     found = {}
-    for half in ('train', 'test'):
-        part = getattr(parsed, half)
+    for title in ('train', 'test'):
+        part = getattr(parsed, title)
         if part is None:
             continue
-        found[half, 'images'] = len(part.class_id)
-        found[half, 'classes'] = len(np.unique(part.class_id))
+        found[title, 'images'] = len(part.class_id)
+        found[title, 'classes'] = len(np.unique(part.class_id))
         if part.query is not None:
-            found[half, 'query'] = int(part.query.sum())
-            found[half, 'gallery'] = int((~part.query).sum())
+            found[title, 'query'] = int(part.query.sum())
+            found[title, 'gallery'] = int((~part.query).sum())
     if parsed.pairs is not None:
         found['pairs', 'pairs'] = len(parsed.pairs['same'])
         found['pairs', 'folds'] = len(np.unique(parsed.pairs['fold']))
@@ -133,12 +139,22 @@ def to_data(benchmark, name, root, parsed):
     return Data(name, train, test, protocol, notes=tuple(notes), pairs=parsed.pairs)
 
 
-def load(args, name, benchmark=None):
-    """Data of the benchmark `name` in --data_dir (or data/NAME). UserError when it is not there, or half prepared."""
+def load(root=None, *, name, benchmark=None):
+    """Data of the benchmark `name`.
+
+    Parameters
+    ----------
+    root : its folder; None: data/NAME
+    name : a key of BENCHMARKS
+    benchmark : Benchmark to go by; None: BENCHMARKS[name]
+
+    Raises
+    ------
+    UserError : it is not there, or not prepared to the end
+    """
     benchmark = benchmark or BENCHMARKS[name]
-    root = root_of(benchmark, args.data_dir)
-    fix = 'Fix: python3 main.py prepare --data_name={}{}'.format(
-        name, f' --data_dir={args.data_dir}' if args.data_dir else '')
+    fix = f'Fix: python3 main.py prepare --data_name={name}' + (f' --data_dir={root}' if root else '')
+    root = root_of(benchmark, root)
     if index.unfinished(root, benchmark).exists():
         raise UserError(f'preparing {name} in {root} has not come to its end. {fix}')
     parsed = index.load(root, name)

@@ -16,8 +16,8 @@ def read(root, name):
     box_list = find(base, 'images_box.txt')
     find(base, 'images')
     parts, lists = [], [box_list]
-    for half in SPLITS[name]:
-        path = find(base, f'images_variant_{half}.txt')
+    for split in SPLITS[name]:
+        path = find(base, f'images_variant_{split}.txt')
         rows = table(path, 2)
         corners = numbers(keyed(box_list, 5, [row[0] for row in rows]), box_list, np.float32)
         corners[:, 2:] -= corners[:, :2] - 1    # 1-based inclusive corners

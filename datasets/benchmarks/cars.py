@@ -31,10 +31,10 @@ def annotations(path, key, image):
     return names, boxes(corner, path), numbers([int(v) for v in records['class']], path)
 
 
-def kaggle_half(base, prefix, half, class_names):
-    """One half of the Kaggle copy: rows `file, x1, y1, x2, y2, class` without a header."""
-    path = find(base, f'anno_{half}.csv')
-    folder = find(base, 'car_data/car_data/' + half, 'car_data/' + half)
+def kaggle_split(base, prefix, split, class_names):
+    """One split of the Kaggle copy: rows `file, x1, y1, x2, y2, class` without a header."""
+    path = find(base, f'anno_{split}.csv')
+    folder = find(base, 'car_data/car_data/' + split, 'car_data/' + split)
     place = {entry.name: f'{prefix}{folder.relative_to(base).as_posix()}/{group.name}/{entry.name}'
              for group in os.scandir(folder) if group.is_dir() for entry in os.scandir(group.path)}
     with open(path, newline='', encoding='utf-8') as lines:
@@ -54,7 +54,7 @@ def read_kaggle(root):
     names_file = find(base, 'names.csv')
     lines = names_file.read_text(encoding='utf-8').splitlines()
     class_names = {number: line.strip().strip('"') for number, line in enumerate(lines, 1) if line.strip()}
-    (train, one), (test, two) = (kaggle_half(base, prefix, half, class_names) for half in ('train', 'test'))
+    (train, one), (test, two) = (kaggle_split(base, prefix, split, class_names) for split in ('train', 'test'))
     return train, test, [one, two, names_file]
 
 

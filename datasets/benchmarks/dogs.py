@@ -10,8 +10,8 @@ def read(root, name):
     """train_list.mat and test_list.mat: file_list (paths below Images/) and labels 1..120."""
     find(root, 'Images')
     parts, lists = [], []
-    for half in ('train', 'test'):
-        path = find(root, half + '_list.mat', f'lists/{half}_list.mat')
+    for split in ('train', 'test'):
+        path = find(root, split + '_list.mat', f'lists/{split}_list.mat')
         table = load_mat(path)
         if 'file_list' not in table or 'labels' not in table:
             raise UserError(f'{path} must hold file_list and labels')

@@ -1,5 +1,6 @@
 """The parsed lists of a benchmark in one file, so that a large set starts in a moment."""
 
+import functools
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import zipfile
 
 import numpy as np
 
+from core.files import write_atomic
 from datasets.benchmarks.base import Parsed, Part
 
 VERSION = 1
@@ -41,25 +43,22 @@ def unpack(blob):
 
 
 def save(root, name, parsed):
-    """Write .prepared/index-NAME.npz aside, then rename. OSError when the folder cannot be written."""
+    """Write .prepared/index-NAME.npz. OSError when the folder cannot be written."""
     arrays = {'version': VERSION, 'signature': signature(root, parsed.lists), 'notes': json.dumps(parsed.notes)}
-    for half in ('train', 'test'):
-        part = getattr(parsed, half)
+    for split in ('train', 'test'):
+        part = getattr(parsed, split)
         if part is None:
             continue
-        arrays[half + '/paths'] = pack(part.paths)
+        arrays[split + '/paths'] = pack(part.paths)
         ids = np.unique(part.class_id)
         named = [c for c in ids.tolist() if c in part.class_names]
-        arrays[half + '/name_id'] = np.array(named, dtype=np.int64)
-        arrays[half + '/name'] = pack([str(part.class_names[c]) for c in named])
-        arrays.update({f'{half}/{key}': getattr(part, key) for key in ARRAYS
+        arrays[split + '/name_id'] = np.array(named, dtype=np.int64)
+        arrays[split + '/name'] = pack([str(part.class_names[c]) for c in named])
+        arrays.update({f'{split}/{key}': getattr(part, key) for key in ARRAYS
                        if getattr(part, key) is not None})
     arrays.update({'pairs/' + key: value for key, value in (parsed.pairs or {}).items()})
     path = folder(root) / f'index-{name}.npz'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f'{path.stem}.{os.getpid()}.npz')
-    np.savez(aside, **arrays)
-    os.replace(aside, path)
+    write_atomic(path, functools.partial(np.savez, **arrays))
 
 
 def load(root, name):
@@ -80,13 +79,13 @@ def load(root, name):
     except OSError:
         return None
     parts = {}
-    for half in ('train', 'test'):
-        if half + '/paths' not in arrays:
-            parts[half] = None
+    for split in ('train', 'test'):
+        if split + '/paths' not in arrays:
+            parts[split] = None
             continue
-        ids = arrays[half + '/name_id'].tolist()
-        parts[half] = Part(unpack(arrays[half + '/paths']),
-                           class_names=dict(zip(ids, unpack(arrays[half + '/name']))) if ids else {},
-                           **{key: arrays.get(f'{half}/{key}') for key in ARRAYS})
+        ids = arrays[split + '/name_id'].tolist()
+        parts[split] = Part(unpack(arrays[split + '/paths']),
+                           class_names=dict(zip(ids, unpack(arrays[split + '/name']))) if ids else {},
+                           **{key: arrays.get(f'{split}/{key}') for key in ARRAYS})
     pairs = {key[len('pairs/'):]: value for key, value in arrays.items() if key.startswith('pairs/')}
     return Parsed(parts['train'], parts['test'], pairs or None, lists, json.loads(str(arrays['notes'])))

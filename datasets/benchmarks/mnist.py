@@ -29,9 +29,9 @@ def read_idx(path, dimensions):
     return np.frombuffer(data, np.uint8, -1, head).reshape(shape)
 
 
-def read_half(root, half):
+def read_split(root, split):
     names = ('{}-images-idx3-ubyte', '{}-images.idx3-ubyte'), ('{}-labels-idx1-ubyte', '{}-labels.idx1-ubyte')
-    paths = [find(root, *[stem.format(half) + end for stem in stems for end in ('.gz', '')]) for stems in names]
+    paths = [find(root, *[stem.format(split) + end for stem in stems for end in ('.gz', '')]) for stems in names]
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if len(images) != len(labels):
         raise UserError(f'{paths[0]} has {len(images)} images, {paths[1]} has {len(labels)} labels')
@@ -66,7 +66,7 @@ def read(root, name):
     """
     if name == 'mnist_t10k':
         found = read_npz(root / 'mnist_t10k.npz', 'images', 'labels') if (root / 'mnist_t10k.npz').exists() else None
-        images, labels = found or read_half(root, 't10k')
+        images, labels = found or read_split(root, 't10k')
         tests = np.arange(len(labels)) % 5 == 4
         return Parsed(part(images, labels, ~tests), part(images, labels, tests), notes=[
             'mnist_t10k is the MNIST test set cut in two: not comparable with published figures'])
@@ -77,7 +77,7 @@ def read(root, name):
             raise UserError('{}: the keys must be x_train, y_train, x_test, y_test'.format(root / 'mnist.npz'))
     else:
         try:
-            train, test = read_half(root, 'train'), read_half(root, 't10k')
+            train, test = read_split(root, 'train'), read_split(root, 't10k')
         except Missing as error:
             if (root / 'mnist_t10k.npz').exists():
                 raise Missing(f'{error}; it has the test digits alone: use --data_name=mnist_t10k') from error

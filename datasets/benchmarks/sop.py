@@ -7,8 +7,8 @@ def read(root, name):
     """Ebay_train.txt and Ebay_test.txt: one header line, then `image_id class_id super_class_id path`."""
     base, prefix = inner(root, 'Ebay_train.txt', 'Stanford_Online_Products')
     parts, lists = [], []
-    for half in ('train', 'test'):
-        path = base / f'Ebay_{half}.txt'
+    for split in ('train', 'test'):
+        path = base / f'Ebay_{split}.txt'
         rows = table(path, 4, header=1)
         class_id = numbers([row[1] for row in rows], path)
         names = {int(row[1]): '{}_{}'.format(row[3].split('_final')[0], row[1]) for row in rows}

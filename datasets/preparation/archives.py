@@ -11,8 +11,9 @@ import re
 import shutil
 
 from core.errors import UserError
+from core.files import open_atomic, write_json
 from datasets.benchmarks import index
-from datasets.preparation import download as fetch
+from datasets.preparation import download
 from datasets.preparation.unpack import BadArchive, unpack
 
 
@@ -26,7 +27,7 @@ def match(benchmark, files):
         plain = re.sub(r'( ?\(\d+\)| ?- ?copy)(?=\.)', '', os.path.basename(file), flags=re.I).lower()
         found = [archive for name, archive in archives.items() if plain in (name.lower(), strip(name.lower()))]
         found = found or [archive for archive in archives.values()
-                          if archive.digests and fetch.verify(file, archive, progress=False) is None]
+                          if archive.digests and download.verify(file, archive, progress=False) is None]
         if not found:
             raise UserError('--archive={} is none of the files of {}, by its name or its checksum. They are: {}'.format(
                 file, benchmark.title, ', '.join(archives) or 'none; ' + benchmark.manual))
@@ -39,7 +40,7 @@ def strip(name):
     return name[:-3] if name.endswith('-ubyte.gz') else name
 
 
-def acquire(benchmark, root, own, keep, say):
+def acquire(benchmark, root, own, keep, log):
     """Bring every archive of one source into `root`, unpacked. An interrupted call is continued by the next."""
     if not benchmark.sources:
         raise UserError(f'{benchmark.title} is not in {root}, and has no download. '
@@ -49,7 +50,7 @@ def acquire(benchmark, root, own, keep, say):
     try:
         (root / 'archives').mkdir(exist_ok=True)
     except OSError as error:
-        raise fetch.explain(error, root) from error
+        raise download.explain(error, root) from error
     source = choose(benchmark, root, own)
     by_hand = [archive for archive in source
                if not archive.urls and not done(root, archive) and not local(root, archive, own)]
@@ -62,31 +63,31 @@ def acquire(benchmark, root, own, keep, say):
     for archive in source:
         if done(root, archive) and archive.name not in own:
             continue
-        settle(benchmark, archive, root, own, keep, say)
+        obtain(benchmark, archive, root, own, keep, log)
 
 
-def settle(benchmark, archive, root, own, keep, say):
+def obtain(benchmark, archive, root, own, keep, log):
     """Download, verify and unpack one archive."""
     path = local(root, archive, own)
     downloaded = path is None
     if downloaded:
         path = root / 'archives' / archive.name
-        say(f'downloading {archive.name}')
+        log(f'downloading {archive.name}')
         try:
-            fetch.download(archive, path)
+            download.download(archive, path)
         except UserError as error:
             raise UserError(f'{error}\nFix: prepare again later (it goes on where it stopped), or fetch it yourself '
                             'and '
                             f'give --archive=FILE. What to fetch: {benchmark.manual.format(root=root)}') from error
     else:
         plain = strip(archive.name) != archive.name and path.name.lower() == strip(archive.name)
-        wrong = None if plain else fetch.verify(path, archive)
+        wrong = None if plain else download.verify(path, archive)
         if wrong:
             refuse(path, wrong, archive.name in own)
     index.unfinished(root, benchmark).touch()
     try:
         if archive.unpack:
-            say(f'unpacking {path}')
+            log(f'unpacking {path}')
             unpack(path, root / archive.into, index.folder(root) / 'unpacking', benchmark.max_bytes)
         else:
             place(path, root / archive.into / (path.name if path.name == strip(archive.name) else archive.name))
@@ -99,7 +100,7 @@ def settle(benchmark, archive, root, own, keep, say):
 
 def refuse(path, reason, users, cause=None):
     """Name a wrong archive; one inside the data folder is renamed, so that the next call fetches it anew."""
-    kept = 'It is left where it is' if users else f'It is kept aside as {fetch.set_aside(path)}'
+    kept = 'It is left where it is' if users else f'It is kept aside as {download.set_aside(path)}'
     raise UserError(f'{path} is not the right file: {reason}. {kept}, and nothing of it is used. Fix: fetch it '
                     'again') from cause
 
@@ -108,13 +109,11 @@ def place(path, target):
     """Copy a file that needs no unpacking to where the lists are read, in one step."""
     if target.exists() and os.path.samefile(path, target):
         return
-    aside = target.with_name(target.name + '.part')
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, aside)
-        os.replace(aside, target)
+        with open(path, 'rb') as source, open_atomic(target, 'wb') as file:
+            shutil.copyfileobj(source, file)
     except OSError as error:
-        raise fetch.explain(error, target) from error
+        raise download.explain(error, target) from error
 
 
 def choose(benchmark, root, own):
@@ -155,9 +154,7 @@ def done(root, archive):
 
 def mark(root, archive):
     path = index.folder(root) / 'archives.json'
-    aside = path.with_suffix('.part')
-    aside.write_text(json.dumps(sorted(set(state(root)) | {archive.name})), encoding='utf-8')
-    os.replace(aside, path)
+    write_json(path, sorted(set(state(root)) | {archive.name}))
 
 
 def forget(root):

@@ -1,7 +1,6 @@
 """`prepare --check`: decode every image, and find duplicates, above all across the train/test border."""
 
 import hashlib
-import json
 import pathlib
 import sys
 from collections import defaultdict
@@ -11,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.errors import UserError
+from core.files import write_json
 from datasets.benchmarks import index
 from datasets.loader import default_workers
 from datasets.preparation.download import writable
@@ -80,26 +80,26 @@ def report(data, threads=None):
         'across': across, 'within': within, 'conflicting': conflicting}
 
 
-def run(data, root, threads=None, say=print):
+def run(data, root, threads=None, log=print):
     """Check one data set, print what was found and keep all of it in .prepared/check-NAME.json.
 
     Raises UserError when an image cannot be decoded; duplicates are the authors' business and are only reported.
     """
     found = report(data, threads)
-    say('decoded {:,} images, {:,} cannot be read'.format(sum(found['images'].values()), len(found['bad'])))
+    log('decoded {:,} images, {:,} cannot be read'.format(sum(found['images'].values()), len(found['bad'])))
     if found['short_side']:
-        say('short side in pixels: {smallest} to {largest}, median {median}'.format(**found['short_side']))
+        log('short side in pixels: {smallest} to {largest}, median {median}'.format(**found['short_side']))
     for title, entries in (('across the train/test border', found['across']), ('within one part', found['within']),
                            ('with different classes', found['conflicting'])):
-        say(f'{len(entries):,} groups of equal pictures {title}')
+        log(f'{len(entries):,} groups of equal pictures {title}')
         for entry in entries[:SHOWN]:
-            say('  {}{}'.format(' = '.join(entry['images']), '' if entry['same_bytes'] else ' (pixels, not bytes)'))
+            log('  {}{}'.format(' = '.join(entry['images']), '' if entry['same_bytes'] else ' (pixels, not bytes)'))
         if len(entries) > SHOWN:
-            say(f'  ... and {len(entries) - SHOWN:,} more')
+            log(f'  ... and {len(entries) - SHOWN:,} more')
     path = pathlib.Path(index.folder(root), f'check-{data.name}.json')
     if path.parent.is_dir() and writable(path.parent):
-        path.write_text(json.dumps(found, indent=1), encoding='utf-8')
-        say(f'all of it: {path}')
+        write_json(path, found)
+        log(f'all of it: {path}')
     if found['bad']:
         raise UserError('{:,} images cannot be read: {}. Fix: remove them and prepare again'.format(
             len(found['bad']), '; '.join(reason for _, reason in found['bad'][:3])))

@@ -90,16 +90,12 @@ def measure(args):
 def training_part(args, cache):
     """The first images of the training part as a Split."""
     import datasets
-    parser = argparse.ArgumentParser()
-    datasets.add_args(parser)
-    words = ['--data_name=' + (args.data_name or ('folder' if args.data_dir else 'glyphs')),
-             '--data_dir=' + args.data_dir, f'--image_size={args.image_size}']
-    data = datasets.load(parser.parse_args(words))
+    data = datasets.load(args.data_name or ('folder' if args.data_dir else 'glyphs'), args.data_dir or None)
     part = data._replace(train=data.train.subset(range(min(args.images, len(data.train)))), test=None, val=None)
     if cache == 'store':
         from datasets import store
-        store.attach(part, parser.parse_args(words + ['--cache=store', '--store_dir=' + args.store_dir]),
-                     say=lambda text: print(text, file=sys.stderr))
+        store.attach(part, 'embedding_expansion', args.image_size, folder=args.store_dir or None,
+                     log=lambda text: print(text, file=sys.stderr))
     return part.train
 
 

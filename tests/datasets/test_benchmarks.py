@@ -1,6 +1,5 @@
 """Every benchmark from its (tiny) archives to pictures; wrong lists; the index; facts against their sources."""
 
-import argparse
 import gzip
 import json
 import os
@@ -16,28 +15,21 @@ from datasets import benchmarks
 from datasets.benchmarks import BENCHMARKS, mnist
 from datasets.benchmarks.base import Missing
 from datasets.loader import Loader, sequential
-from datasets.preparation import prepare
+from datasets.preparation.prepare import prepare
 from datasets.transforms import get_transform
 from tests.datasets import fake_data
 from tests.shared import SHARED, needs_shared
-
-
-def flags(root, name, *words):
-    parser = argparse.ArgumentParser()
-    prepare.add_args(parser)
-    return parser.parse_args(['--data_name=' + name, f'--data_dir={root}', *words])
 
 
 def prepared(published, name, root):
     """(facts, root) of the fake of benchmark `name` after `prepare`."""
     numbers = fake_data.BUILDERS[name](published.folder)
     fake = fake_data.facts(name, published.folder, published.address, numbers)
-    given = [f'--archive={published.folder / archive.name}'
-             for archive in fake.sources[0] if not archive.urls]
+    given = [published.folder / archive.name for archive in fake.sources[0] if not archive.urls]
     if name == 'street2shop':
         root.mkdir()
         (published.folder / 'photos').rename(root / 'images')
-    prepare.run(flags(root, name, *given), fake, lambda text: None)
+    prepare(name, root, archive=given, benchmark=fake, log=lambda text: None)
     return fake
 
 
@@ -45,7 +37,7 @@ def prepared(published, name, root):
 def test_prepare_load_read(published, tmp_path, name):
     fake = prepared(published, name, tmp_path / 'data')
     for data_name, protocol in fake.protocols.items():
-        data = benchmarks.load(flags(tmp_path / 'data', data_name), data_name, fake)
+        data = benchmarks.load(tmp_path / 'data', name=data_name, benchmark=fake)
         assert data.protocol == protocol and not [note for note in data.notes if 'not comparable' in note]
         for split in (data.train, data.test):
             if split is None:
@@ -77,7 +69,7 @@ def test_train_and_evaluate_through_the_command_line(published, tmp_path, name):
 
 def loaded(published, tmp_path, name, data_name=None):
     fake = prepared(published, name, tmp_path / 'data')
-    return benchmarks.load(flags(tmp_path / 'data', data_name or name), data_name or name, fake)
+    return benchmarks.load(tmp_path / 'data', name=data_name or name, benchmark=fake)
 
 
 def test_cub200_order_names_boxes(published, tmp_path):
@@ -96,16 +88,10 @@ def test_cub200_2010_is_split_by_class_number(tmp_path):
         for k in range(count):
             (tmp_path / 'images' / title / f'{k}.jpg').write_bytes(fake_data.photo(number + k))
         (tmp_path / 'images' / title / '.DS_Store').write_bytes(b'')
-    data = datasets.load(training_flags(tmp_path, 'cub200_2010'))
+    data = datasets.load('cub200_2010', tmp_path)
     assert data.train.class_id.tolist() == [1, 1, 100] and data.test.class_id.tolist() == [101] * 3 + [200] * 2
     assert any('training classes have a single image' in note for note in data.notes)
     assert any('not comparable: train has 3 images where the data set has 2,990' in note for note in data.notes)
-
-
-def training_flags(root, name, *words):
-    parser = argparse.ArgumentParser()
-    datasets.add_args(parser)
-    return parser.parse_args(['--data_name=' + name, f'--data_dir={root}', *words])
 
 
 def test_cars_boxes_are_one_based_corners(published, tmp_path):
@@ -122,8 +108,8 @@ def test_both_car_sets_read_the_kaggle_copy(published, tmp_path, name, train, te
     fake_data.cars_kaggle(published.folder)
     fake = fake_data.facts(name, published.folder, published.address, {})
     archive = published.folder / 'stanford-car-dataset-by-classes-folder.zip'
-    prepare.run(flags(tmp_path / 'data', name, f'--archive={archive}'), fake, lambda text: None)
-    data = benchmarks.load(flags(tmp_path / 'data', name), name, fake)
+    prepare(name, tmp_path / 'data', archive=[archive], benchmark=fake, log=lambda text: None)
+    data = benchmarks.load(tmp_path / 'data', name=name, benchmark=fake)
     assert sorted(data.train.class_id.tolist()) == train and sorted(data.test.class_id.tolist()) == test
     assert data.train.read(0).shape == (40, 52, 3) and 'Model 98' in data.train.names
 
@@ -148,15 +134,15 @@ def test_inshop_refuses_the_high_resolution_corpus(tmp_path):
     (tmp_path / 'list_eval_partition.txt').write_text('0\nheader\n')
     (tmp_path / 'list_bbox_inshop.txt').write_text('0\nheader\n')
     with pytest.raises(UserError, match='holds img_highres, whose pixels differ'):
-        datasets.load(training_flags(tmp_path, 'inshop'))
+        datasets.load('inshop', tmp_path)
 
 
 def test_street2shop_drops_dead_photos_and_keeps_distractors(published, tmp_path):
     fake = prepared(published, 'street2shop', tmp_path / 'data')
-    data = benchmarks.load(flags(tmp_path / 'data', 'street2shop'), 'street2shop', fake)
+    data = benchmarks.load(tmp_path / 'data', name='street2shop', benchmark=fake)
     assert '1 of 77 listed photos have no file' in data.notes
     assert len(data.test) == 22 + 32 and data.test.query.sum() == 22
-    one = benchmarks.load(flags(tmp_path / 'data', 'street2shop_belts'), 'street2shop_belts', fake)
+    one = benchmarks.load(tmp_path / 'data', name='street2shop_belts', benchmark=fake)
     assert one.test.query.tolist() == [True, True, False, False, False]
     assert one.test.class_id.tolist() == [102, 103, 101, 102, 103] and one.train.class_id.tolist() == [101, 101]
     np.testing.assert_array_equal(one.test.boxes[0], [2, 3, 20, 15])
@@ -166,7 +152,7 @@ def test_street2shop_drops_dead_photos_and_keeps_distractors(published, tmp_path
 
 def test_lfw_pairs_name_rows(published, tmp_path):
     fake = prepared(published, 'lfw', tmp_path / 'data')
-    data = benchmarks.load(flags(tmp_path / 'data', 'lfw'), 'lfw', fake)
+    data = benchmarks.load(tmp_path / 'data', name='lfw', benchmark=fake)
     pairs, file = data.pairs, [os.path.basename(path) for path in data.test.paths]
     assert pairs['fold'].tolist() == [0] * 4 + [1] * 4 and pairs['same'].tolist() == [True, True, False, False] * 2
     assert [(file[a], file[b]) for a, b in zip(pairs['a'], pairs['b'])][3:6] == [
@@ -174,7 +160,7 @@ def test_lfw_pairs_name_rows(published, tmp_path):
         ('Dai_Wei_0002.jpg', 'Dai_Wei_0001.jpg')]
     same = data.test.labels[pairs['a']] == data.test.labels[pairs['b']]
     assert np.array_equal(same, pairs['same'])
-    view = benchmarks.load(flags(tmp_path / 'data', 'lfw_view1'), 'lfw_view1', fake)
+    view = benchmarks.load(tmp_path / 'data', name='lfw_view1', benchmark=fake)
     assert view.train.names == ['Ana_Ivanovic', 'Bo_Xi'] and view.test.names == ['Carla_Bruni', 'Dai_Wei']
 
 
@@ -218,18 +204,18 @@ def test_damaged_digits_are_named(published, tmp_path):
 @needs_shared
 def test_the_ten_thousand_digits():
     folder = SHARED / 'data' / 'mnist_t10k'
-    data = datasets.load(training_flags(folder, 'mnist_t10k'))
+    data = datasets.load('mnist_t10k', folder)
     assert (len(data.train), len(data.test), data.train.num_classes) == (8000, 2000, 10)
     with np.load(folder / 'mnist_t10k.npz') as file:
         np.testing.assert_array_equal(data.test.read(3)[:, :, 1], file['images'][19])
         assert data.test.class_id[3] == file['labels'][19]
     with pytest.raises(UserError, match='use --data_name=mnist_t10k'):
-        datasets.load(training_flags(folder, 'mnist'))
+        datasets.load('mnist', folder)
 
 
 @needs_shared
 def test_the_photos_of_cub200_2010():
-    data = datasets.load(training_flags(SHARED / 'data' / 'cub200_2010', 'CUB-200-2010'))
+    data = datasets.load('CUB-200-2010', SHARED / 'data' / 'cub200_2010')
     assert (len(data.train), len(data.test), data.train.num_classes, data.test.num_classes) == (2990, 3043, 100, 100)
     assert data.notes == () and data.train.read(0).shape == (224, 224, 3)
 
@@ -260,7 +246,7 @@ def test_a_missing_split_file_is_named(published, tmp_path):
     with pytest.raises(Missing, match='train_test_split.txt is not in'):
         benchmarks.parse(BENCHMARKS['cub200'], 'cub200_classification', tmp_path / 'data')
     with pytest.raises(UserError, match='Fix: python3 main.py prepare --data_name=cub200_classification'):
-        datasets.load(training_flags(tmp_path / 'data', 'cub200_classification'))
+        datasets.load('cub200_classification', tmp_path / 'data')
 
 
 def test_overlapping_classes_are_refused(published, tmp_path):

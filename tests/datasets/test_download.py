@@ -13,7 +13,7 @@ import requests
 
 from core.errors import UserError
 from datasets.benchmarks.base import Archive
-from datasets.preparation import download as fetch
+from datasets.preparation import download
 
 
 def content(published, size=3_000_000):
@@ -26,7 +26,7 @@ def content(published, size=3_000_000):
 def test_a_broken_download_goes_on_where_it_stopped(published, tmp_path):
     data, archive = content(published)
     published.server.moods['big.bin'] = ['cut:2000000', 'status:503', 'status:503']
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data
     first, *later = [wanted for _, wanted in published.server.requests]
     assert first is None and len(later) == 3
@@ -37,7 +37,7 @@ def test_a_broken_download_goes_on_where_it_stopped(published, tmp_path):
 def test_the_next_call_goes_on_after_a_kill(published, tmp_path):
     data, archive = content(published)
     (tmp_path / 'big.bin.part').write_bytes(data[:1_234_567])
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert published.server.requests == [('big.bin', 'bytes=1234567-')]
     assert (tmp_path / 'big.bin').read_bytes() == data
 
@@ -45,7 +45,7 @@ def test_the_next_call_goes_on_after_a_kill(published, tmp_path):
 def test_a_complete_part_is_recognised_by_416(published, tmp_path):
     data, archive = content(published)
     (tmp_path / 'big.bin.part').write_bytes(data)
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data
 
 
@@ -53,7 +53,7 @@ def test_a_server_without_ranges_starts_over(published, tmp_path):
     data, archive = content(published)
     (tmp_path / 'big.bin.part').write_bytes(data[:1000])
     published.server.moods['big.bin'] = ['whole']
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data
 
 
@@ -62,14 +62,14 @@ def test_a_file_that_changed_on_the_server_is_not_joined(published, tmp_path):
     data, archive = content(published)
     (tmp_path / 'big.bin.part').write_bytes(b'x' * 1000)
     (tmp_path / 'big.bin.part.json').write_text(f'{{"url": "{archive.urls[0]}", "validator": "\\"old\\""}}')
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data and len(published.server.requests) == 1
 
 
 def test_a_wrong_beginning_is_set_aside_and_fetched_again(published, tmp_path):
     data, archive = content(published)
     (tmp_path / 'big.bin.part').write_bytes(b'x' * 1000)
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data
     assert (tmp_path / 'big.bin.part.bad').read_bytes()[:1000] == b'x' * 1000
     assert [wanted for _, wanted in published.server.requests] == ['bytes=1000-', None]
@@ -82,20 +82,20 @@ def test_the_second_mirror_is_taken_when_the_first_fails(published, tmp_path, mo
     (published.folder / 'copy.bin').write_bytes(data)
     archive = dataclasses.replace(archive, urls=(published.address + '/big.bin', published.address + '/copy.bin'))
     published.server.moods['big.bin'] = [mood]
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data
     assert [name for name, _ in published.server.requests] == ['big.bin', 'copy.bin']
     os.remove(published.folder / 'copy.bin')
     published.server.moods['big.bin'] = [mood]
     with pytest.raises(UserError, match=said):
-        fetch.download(archive, tmp_path / 'again.bin')
+        download.download(archive, tmp_path / 'again.bin')
 
 
 def test_another_length_is_refused_before_the_first_byte(published, tmp_path):
     _, archive = content(published)
     (published.folder / 'big.bin').write_bytes(b'short')
     with pytest.raises(UserError, match='offers 5 bytes instead of 3,000,000'):
-        fetch.download(archive, tmp_path / 'big.bin')
+        download.download(archive, tmp_path / 'big.bin')
     assert not list(tmp_path.glob('big.bin*'))
 
 
@@ -104,14 +104,14 @@ def test_a_wrong_range_is_not_joined(published, tmp_path):
     (tmp_path / 'big.bin.part').write_bytes(data[:1000])
     published.server.moods['big.bin'] = ['shifted']
     with pytest.raises(UserError, match='answered bytes from 1001'):
-        fetch.download(archive, tmp_path / 'big.bin')
+        download.download(archive, tmp_path / 'big.bin')
 
 
 def test_no_connection_names_every_mirror(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, 'PAUSE', 0)
+    monkeypatch.setattr(download, 'PAUSE', 0)
     archive = Archive('a.tgz', ('http://127.0.0.1:9/a.tgz', 'http://127.0.0.1:9/b.tgz'))
     with pytest.raises(UserError, match='(?s)a.tgz: ConnectionError.*b.tgz: ConnectionError'):
-        fetch.download(archive, tmp_path / 'a.tgz')
+        download.download(archive, tmp_path / 'a.tgz')
 
 
 def test_a_full_disk_is_named_before_and_during_the_download(published, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_a_full_disk_is_named_before_and_during_the_download(published, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(os, 'statvfs', lambda path: types.SimpleNamespace(f_bavail=10, f_frsize=real.f_frsize))
         with pytest.raises(UserError, match='needs 0.0 GB, but .* has 0.0 GB left'):
-            fetch.download(archive, tmp_path / 'big.bin')
+            download.download(archive, tmp_path / 'big.bin')
 
     class Full(io.FileIO):
         def write(self, chunk):
@@ -131,11 +131,11 @@ def test_a_full_disk_is_named_before_and_during_the_download(published, tmp_path
     def full_open(path, mode='r', **more):
         return Full(path, mode) if mode in ('ab', 'wb') else open(path, mode, **more)
     with monkeypatch.context() as patch:
-        patch.setattr(fetch, 'open', full_open, raising=False)
+        patch.setattr(download, 'open', full_open, raising=False)
         with pytest.raises(UserError, match='no space left on its disk'):
-            fetch.download(archive, tmp_path / 'big.bin')
+            download.download(archive, tmp_path / 'big.bin')
     assert os.path.getsize(tmp_path / 'big.bin.part') >= 1_500_000
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert (tmp_path / 'big.bin').read_bytes() == data
 
 
@@ -145,5 +145,5 @@ def test_requests_is_not_asked_for_a_compressed_stream(published, tmp_path, monk
     seen, real = [], requests.Session.get
     monkeypatch.setattr(requests.Session, 'get',
                         lambda self, url, **more: seen.append(more['headers']) or real(self, url, **more))
-    fetch.download(archive, tmp_path / 'big.bin')
+    download.download(archive, tmp_path / 'big.bin')
     assert seen[0]['Accept-Encoding'] == 'identity'

@@ -30,7 +30,7 @@ def parsed(*argv):
 
 
 def load(*argv):
-    return datasets.load(parsed(*argv))
+    return datasets.from_args(parsed(*argv))
 
 
 def write(path, image=PHOTO, **options):

@@ -8,7 +8,7 @@ import pytest
 from datasets import benchmarks
 from datasets.benchmarks import index
 from datasets.benchmarks.base import Parsed, Part
-from tests.datasets.test_benchmarks import flags, prepared
+from tests.datasets.test_benchmarks import prepared
 
 
 def same(one, two):
@@ -40,7 +40,7 @@ def test_a_damaged_index_is_not_used(published, tmp_path):
     path = index.folder(root) / 'index-sop.npz'
     path.write_bytes(path.read_bytes()[:500])
     assert index.load(root, 'sop') is None
-    assert len(benchmarks.load(flags(root, 'sop'), 'sop', fake).train) == 9
+    assert len(benchmarks.load(root, name='sop', benchmark=fake).train) == 9
 
 
 def test_a_set_of_the_size_of_sop_starts_from_its_index(tmp_path):
@@ -52,6 +52,6 @@ def test_a_set_of_the_size_of_sop_starts_from_its_index(tmp_path):
     (tmp_path / 'Ebay_train.txt').write_text('header')
     index.save(tmp_path, 'sop', Parsed(part.take(class_id <= 11318), part.take(class_id > 11318),
                                        lists=[tmp_path / 'Ebay_train.txt']))
-    data = benchmarks.load(flags(tmp_path, 'sop'), 'sop')
+    data = benchmarks.load(tmp_path, name='sop')
     assert len(data.train) + len(data.test) == n and data.train.num_classes == 11318
     assert data.test.names[-1] == 'bicycle_24011' and data.test.paths[0].endswith('000000011319_0.JPG')

@@ -1,6 +1,5 @@
 """`prepare`: from archives to a data set, whatever goes wrong on the way, and going on afterwards."""
 
-import argparse
 import contextlib
 import dataclasses
 import errno
@@ -11,15 +10,18 @@ import tarfile
 import pytest
 
 from core.errors import UserError
-from datasets.benchmarks import index, load
+from datasets import benchmarks, store
+from datasets.benchmarks import index
 from datasets.preparation import archives, check, prepare
 from tests.datasets import fake_data
 
 
-def flags(root, *words, name='cub200'):
-    parser = argparse.ArgumentParser()
-    prepare.add_args(parser)
-    return parser.parse_args(['--data_name=' + name, f'--data_dir={root}', *words])
+def load(root, name, benchmark=None):
+    return benchmarks.load(root, name=name, benchmark=benchmark)
+
+
+def prepare_quietly(root, benchmark, name='cub200', log=lambda text: None, **options):
+    return prepare.prepare(name, root, benchmark=benchmark, log=log, **options)
 
 
 def fake_of(published, name):
@@ -28,19 +30,19 @@ def fake_of(published, name):
 
 def test_prepare_downloads_verifies_unpacks_and_indexes(published, tmp_path):
     fake, root, said = fake_of(published, 'cub200'), tmp_path / 'data', []
-    assert prepare.run(flags(root), fake, said.append) == 0
-    data = load(flags(root), 'cub200', fake)
+    assert prepare_quietly(root, fake, log=said.append).protocol == 'zero-shot'
+    data = load(root, 'cub200', fake)
     assert (len(data.train), data.train.num_classes, len(data.test), data.protocol) == (8, 2, 8, 'zero-shot')
     assert data.notes == () and data.train.read(0).shape == (40, 52, 3)
     assert any('train' in line and '8 images' in line for line in said)
     before = len(published.server.requests)
-    prepare.run(flags(root), fake, said.append)
+    prepare_quietly(root, fake, log=said.append)
     assert len(published.server.requests) == before == 1
     assert (root / 'archives' / 'CUB_200_2011.tgz').exists() and (root / 'CUB_200_2011').is_dir()
 
 
 def test_prepare_can_drop_its_archives(published, tmp_path):
-    prepare.run(flags(tmp_path / 'data', '--keep_archives=false'), fake_of(published, 'cub200'))
+    prepare_quietly(tmp_path / 'data', fake_of(published, 'cub200'), keep_archives=False)
     assert not list((tmp_path / 'data' / 'archives').iterdir())
 
 
@@ -48,15 +50,15 @@ def test_a_given_archive_is_used_where_it_lies(published, tmp_path):
     fake = fake_of(published, 'cub200')
     for name in ('CUB_200_2011.tgz', 'CUB_200_2011 (1).tgz', 'renamed.tgz'):
         (published.folder / 'CUB_200_2011.tgz').rename(tmp_path / name)
-        prepare.run(flags(tmp_path / name[:-4], f'--archive={tmp_path / name}'), fake)
-        assert len(load(flags(tmp_path / name[:-4]), 'cub200', fake).train) == 8
+        prepare_quietly(tmp_path / name[:-4], fake, archive=[tmp_path / name])
+        assert len(load(tmp_path / name[:-4], 'cub200', fake).train) == 8
         (tmp_path / name).rename(published.folder / 'CUB_200_2011.tgz')
     assert published.server.requests == []
     (tmp_path / 'other.tgz').write_bytes(b'something else')
     with pytest.raises(UserError, match='is none of the files of CUB-200-2011.*CUB_200_2011.tgz'):
-        prepare.run(flags(tmp_path / 'data', '--archive={}'.format(tmp_path / 'other.tgz')), fake)
+        prepare_quietly(tmp_path / 'data', fake, archive=[tmp_path / 'other.tgz'])
     with pytest.raises(UserError, match='is not a file'):
-        prepare.run(flags(tmp_path / 'data', '--archive=/no/such.tgz'), fake)
+        prepare_quietly(tmp_path / 'data', fake, archive=['/no/such.tgz'])
 
 
 def test_a_wrong_archive_is_named_and_kept_aside(published, tmp_path):
@@ -65,22 +67,21 @@ def test_a_wrong_archive_is_named_and_kept_aside(published, tmp_path):
     (root / 'archives').mkdir(parents=True)
     (root / 'archives' / 'CUB_200_2011.tgz').write_bytes(good[:len(good) // 2])
     with pytest.raises(UserError, match='is not the right file: checksum md5:.*kept aside as .*CUB_200_2011.tgz.bad'):
-        prepare.run(flags(root), fake)
+        prepare_quietly(root, fake)
     assert sorted(os.listdir(root / 'archives')) == ['CUB_200_2011.tgz.bad']
     assert not (root / 'CUB_200_2011').exists() and published.server.requests == []
-    prepare.run(flags(root), fake)
-    assert len(load(flags(root), 'cub200', fake).test) == 8
+    prepare_quietly(root, fake)
+    assert len(load(root, 'cub200', fake).test) == 8
     users = tmp_path / 'CUB_200_2011.tgz'
     users.write_bytes(b'wrong')
     with pytest.raises(UserError, match='left where it is'):
-        prepare.run(flags(root, f'--archive={users}'), fake)
+        prepare_quietly(root, fake, archive=[users])
     assert users.read_bytes() == b'wrong'
 
 
 @pytest.mark.parametrize('step', ['unpack', 'merge', 'mark', 'index'])
 def test_an_interruption_at_any_step_is_made_good_by_the_next_call(published, tmp_path, monkeypatch, step):
     fake, root = fake_of(published, 'flowers102'), tmp_path / 'data'
-    args = flags(root, name='flowers102')
     real_replace, calls = os.replace, []
 
     def stop(*args, **kwargs):
@@ -101,23 +102,23 @@ def test_an_interruption_at_any_step_is_made_good_by_the_next_call(published, tm
         else:
             patch.setattr(index, 'save', stop)
         with contextlib.suppress(KeyboardInterrupt):
-            prepare.run(args, fake)
+            prepare_quietly(root, fake, fake.name)
             raise AssertionError('not interrupted')
     with pytest.raises(UserError, match='Fix: python3 main.py prepare --data_name=flowers102'):
-        load(args, 'flowers102', fake)
+        load(root, 'flowers102', fake)
     assert not (root / '.prepared' / 'unpacking').exists()
-    prepare.run(args, fake)
-    assert len(load(args, 'flowers102', fake).train) == 6
+    prepare_quietly(root, fake, fake.name)
+    assert len(load(root, 'flowers102', fake).train) == 6
     names = [name for name, _ in published.server.requests]
     assert sorted(set(names)) == sorted(names), 'an archive was downloaded twice'
 
 
 def test_removed_images_are_unpacked_again(published, tmp_path):
     fake, root = fake_of(published, 'cub200'), tmp_path / 'data'
-    prepare.run(flags(root), fake)
+    prepare_quietly(root, fake)
     victim = next((root / 'CUB_200_2011' / 'images').rglob('*.jpg'))
     victim.unlink()
-    prepare.run(flags(root), fake)
+    prepare_quietly(root, fake)
     assert victim.exists() and len(published.server.requests) == 1
 
 
@@ -125,9 +126,9 @@ def test_an_unpacked_tree_needs_no_archive(published, tmp_path):
     fake, root = fake_of(published, 'cub200'), tmp_path / 'data'
     with tarfile.open(published.folder / 'CUB_200_2011.tgz') as archive:
         archive.extractall(root)
-    prepare.run(flags(root / 'CUB_200_2011'), fake)
+    prepare_quietly(root / 'CUB_200_2011', fake)
     assert published.server.requests == []
-    assert load(flags(root / 'CUB_200_2011'), 'cub200', fake).train.read(3).shape == (40, 52, 3)
+    assert load(root / 'CUB_200_2011', 'cub200', fake).train.read(3).shape == (40, 52, 3)
 
 
 def test_wrong_counts_are_an_error_that_names_them(published, tmp_path):
@@ -135,29 +136,28 @@ def test_wrong_counts_are_an_error_that_names_them(published, tmp_path):
     fact = fake.counts[0]._replace(value=5864, source='the paper')
     real = dataclasses.replace(fake, counts=(fact,))
     with pytest.raises(UserError, match=r'train has 8 images where the data set has 5,864 \(read: the paper\)'):
-        prepare.run(flags(root), real)
+        prepare_quietly(root, real)
     said = []
     recalled = dataclasses.replace(fake, counts=(fact._replace(confidence='recalled'),))
-    prepare.run(flags(root), recalled, said.append)
+    prepare_quietly(root, recalled, log=said.append)
     assert any(line.startswith('warning: train has 8 images') for line in said)
-    note, = load(flags(root), 'cub200', recalled).notes
+    note, = load(root, 'cub200', recalled).notes
     assert 'not comparable: train has 8 images where the data set has 5,864' in note
 
 
 def test_sets_behind_a_form_say_which_files_go_where(published, tmp_path):
     fake, root = fake_of(published, 'inshop'), tmp_path / 'data'
-    args = flags(root, name='inshop')
     with pytest.raises(UserError) as caught:
-        prepare.run(args, fake)
+        prepare_quietly(root, fake, fake.name)
     for words in ('img.zip, list_eval_partition.txt, list_bbox_inshop.txt are missing', 'mmlab.ie.cuhk.edu.hk',
                   str(root / 'archives'), 'not img_highres'):
         assert words in str(caught.value)
     for name in ('img.zip', 'list_eval_partition.txt'):
         (published.folder / name).rename(root / 'archives' / name)
     with pytest.raises(UserError, match='list_bbox_inshop.txt is missing'):
-        prepare.run(args, fake)
-    prepare.run(flags(root, '--archive={}'.format(published.folder / 'list_bbox_inshop.txt'), name='inshop'), fake)
-    assert load(args, 'inshop', fake).test.query.sum() == 3
+        prepare_quietly(root, fake, fake.name)
+    prepare_quietly(root, fake, 'inshop', archive=[published.folder / 'list_bbox_inshop.txt'])
+    assert load(root, 'inshop', fake).test.query.sum() == 3
     assert published.server.requests == []
 
 
@@ -167,13 +167,13 @@ def test_read_only_folders_are_read_and_never_written(published, tmp_path):
         archive.extractall(root)
     root.chmod(0o555)
     try:
-        prepare.run(flags(root), fake)
-        assert len(load(flags(root), 'cub200', fake).train) == 8
+        prepare_quietly(root, fake)
+        assert len(load(root, 'cub200', fake).train) == 8
         with pytest.raises(UserError, match='--store_dir'):
-            prepare.run(flags(root, '--cache=store'), fake)
+            store.attach(prepare_quietly(root, fake), 'margin', 224)
         (root / 'CUB_200_2011' / 'images.txt').unlink()
         with pytest.raises(UserError, match='images.txt is not in .*nothing may be written there'):
-            prepare.run(flags(root), fake)
+            prepare_quietly(root, fake)
         assert sorted(os.listdir(root)) == ['CUB_200_2011', 'attributes.txt']
     finally:
         root.chmod(0o755)
@@ -190,46 +190,46 @@ def test_a_file_system_that_refuses_is_explained(published, tmp_path, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr('pathlib.Path.mkdir', refuse(code))
             with pytest.raises(UserError, match=words):
-                prepare.run(flags(tmp_path / 'data'), fake)
+                prepare_quietly(tmp_path / 'data', fake)
     with monkeypatch.context() as patch:
         patch.setattr('datasets.preparation.unpack.Writer.copy', refuse(errno.ENOSPC))
         with pytest.raises(UserError, match='no space left on its disk'):
-            prepare.run(flags(tmp_path / 'data'), fake)
+            prepare_quietly(tmp_path / 'data', fake)
     assert not (tmp_path / 'data' / '.prepared' / 'unpacking').exists()
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='a file stands where a folder should be'):
-        prepare.run(flags(tmp_path / 'file' / 'data'), fake)
+        prepare_quietly(tmp_path / 'file' / 'data', fake)
 
 
 def test_two_prepares_do_not_meet(published, tmp_path):
     with prepare.lock(tmp_path / 'data'), pytest.raises(UserError, match='another prepare is at work'):
-        prepare.run(flags(tmp_path / 'data'), fake_of(published, 'cub200'))
+        prepare_quietly(tmp_path / 'data', fake_of(published, 'cub200'))
 
 
 def test_an_unknown_name_lists_the_legal_ones(tmp_path):
     with pytest.raises(UserError, match='Did you mean cub200'):
-        prepare.run(flags(tmp_path, name='cub20'))
+        prepare.prepare('cub20', tmp_path)
 
 
 def test_nothing_there_says_how_to_prepare(tmp_path):
     with pytest.raises(UserError, match='Fix: python3 main.py prepare --data_name=cub200 --data_dir='):
-        load(flags(tmp_path / 'none'), 'cub200')
+        load(tmp_path / 'none', 'cub200')
     with pytest.raises(UserError, match='images.txt.*is not in.*Fix: python3 main.py prepare'):
-        load(flags(tmp_path), 'cub200')
+        load(tmp_path, 'cub200')
 
 
 def test_check_finds_bad_images_and_duplicates_across_the_border(published, tmp_path):
     fake, root = fake_of(published, 'cub200'), tmp_path / 'data'
-    prepare.run(flags(root), fake)
-    data, said = load(flags(root), 'cub200', fake), []
-    prepare.run(flags(root, '--check'), fake, said.append)
+    prepare_quietly(root, fake)
+    data, said = load(root, 'cub200', fake), []
+    prepare_quietly(root, fake, log=said.append, verify=True)
     assert 'decoded 16 images, 0 cannot be read' in said
     first = pathlib.Path(data.train.path(0)).read_bytes()
     pathlib.Path(data.test.path(5)).write_bytes(first)
     pathlib.Path(data.test.path(6)).write_bytes(first[:2] + b'\xff\xfe\x00\x04hi' + first[2:])    # a JPEG comment more
-    found = check.run(data, root, say=said.append)
+    found = check.run(data, root, log=said.append)
     assert len(found['across']) == 1 and len(found['across'][0]['images']) == 3
     assert not found['across'][0]['same_bytes'] and len(found['conflicting']) == 1 and not found['within']
     pathlib.Path(data.test.path(7)).write_bytes(first[:300])
     with pytest.raises(UserError, match='1 images cannot be read: .*' + os.path.basename(data.test.path(7))):
-        prepare.run(flags(root, '--check'), fake, said.append)
+        prepare_quietly(root, fake, log=said.append, verify=True)

@@ -299,7 +299,7 @@ def test_the_sampler_of_the_guide_works(tmp_path, monkeypatch):
 def test_the_data_set_of_the_guide_works(tmp_path, monkeypatch):
     Patch('Add a data set').apply(tmp_path, monkeypatch, datasets.DATASETS)
     _, args = cli.parse(['--data_name=stripes'])
-    data = datasets.load(args)
+    data = datasets.from_args(args)
     assert (len(data.train), len(data.test), data.train.num_classes, data.test.num_classes) == (50, 50, 5, 5)
     assert set(data.train.classes) == set(range(5)) and set(data.test.classes) == set(range(5, 10))
     assert data.train.read(0).shape == (32, 32, 3) and data.test.read(49).std() > 0
