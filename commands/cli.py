@@ -24,6 +24,7 @@ COMMANDS = {
     'evaluate': 'score a run again, or embeddings from a file',
     'embed': 'write embeddings of a data set',
     'prepare': 'download, verify and unpack a benchmark data set',
+    'launch': 'train with several processes, on this machine or on several',
     'report': 'one page and one table of several runs',
 }
 LAYERED = ('train', 'evaluate', 'embed')

@@ -1,0 +1,136 @@
+"""The processes of one training run, joined by MXNet's parameter server (`--kvstore=dist_sync`).
+
+A loss that compares images sees pairs of the whole batch or it is another loss. So every worker reads and embeds its
+own share of the batch, the embeddings of all shares are gathered, and each worker takes the loss of the whole batch.
+Its gradient reaches only its own rows; the sum over the workers is that of one process with the whole batch.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from core.errors import UserError
+from core.runtime import mx, nd
+
+
+class Alone:
+    """One process: nothing is exchanged."""
+
+    rank, size = 0, 1
+
+    def share(self, n: int) -> slice:
+        """Rows of a batch of n images that this worker reads: all of them."""
+        return slice(0, n)
+
+    def gather(self, name: str, own, n: int):
+        """`own` (n, ...) as it is."""
+        return own
+
+    def sum(self, parameters) -> None:
+        """Leave the gradients as they are."""
+
+    def broadcast(self, name: str, array):
+        """`array` as it is."""
+        return array
+
+    def barrier(self) -> None:
+        """Wait for nobody."""
+
+
+class Workers:
+    """One of several workers; made by `connect`.
+
+    Attributes
+    ----------
+    rank : int, number of this worker from 0; worker 0 evaluates and writes
+    size : int, number of workers
+    """
+
+    def __init__(self, kvstore):
+        self.kvstore = kvstore
+        self.rank, self.size = kvstore.rank, kvstore.num_workers
+        self.known = {}
+
+    def share(self, n: int) -> slice:
+        """Rows of a batch of n images that this worker reads: n / size each, the first workers one more."""
+        if n < self.size:
+            raise UserError(f'a batch of {n} images cannot be shared by {self.size} workers. Fix: a larger '
+                            f'--batch_size or at most --workers={n}')
+        edges = np.cumsum([0] + [n // self.size + (worker < n % self.size) for worker in range(self.size)])
+        return slice(int(edges[self.rank]), int(edges[self.rank + 1]))
+
+    def _key(self, name, shape):
+        """The number of an array of the server; it is made, on all workers in the same order, when first met."""
+        if (name, shape) not in self.known:
+            self.known[name, shape] = str(len(self.known))
+            self.kvstore.init(self.known[name, shape], nd.zeros(shape))
+        return self.known[name, shape]
+
+    def _push(self, name, array):
+        """Add `array` (on the CPU) to what the workers sum under `name`; returns the number of the sum."""
+        key = self._key(name, array.shape)
+        self.kvstore.push(key, array)
+        return key
+
+    def _total(self, name, array):
+        """Sum of `array` over the workers, on the CPU."""
+        total = nd.zeros(array.shape)
+        self.kvstore.pull(self._push(name, array), out=total)
+        return total
+
+    def gather(self, name: str, own, n: int):
+        """Rows of all workers, (n, ...), in the order of the batch; a gradient flows back to `own` (m, ...) alone.
+
+        Exact: each row is a sum of one number and zeros.
+        """
+        if own is None:
+            return None
+        mine = self.share(n)
+        with mx.autograd.pause():
+            padded = nd.zeros((n,) + own.shape[1:])
+            padded[mine] = own.as_in_context(mx.cpu())
+            total = self._total(name, padded).as_in_context(own.context)
+        parts = [total[:mine.start]] * (mine.start > 0) + [own] + [total[mine.stop:]] * (mine.stop < n)
+        return nd.concat(*parts, dim=0)
+
+    def sum(self, parameters) -> None:
+        """Replace the gradient of each Parameter by its sum over the workers."""
+        trained = [(number, parameter.list_grad()) for number, parameter in enumerate(parameters)
+                   if parameter.grad_req != 'null']
+        keys = [self._push(f'gradient {number}', sum_of(gradients)) for number, gradients in trained]
+        for key, (_, gradients) in zip(keys, trained):     # all are on their way before the first is waited for
+            self.kvstore.pull(key, out=gradients)
+
+    def broadcast(self, name: str, array):
+        """The array (NumPy, any shape) of worker 0 on all workers."""
+        array = np.asarray(array, dtype=np.float32)
+        return self._total(name, nd.array(array if self.rank == 0 else np.zeros_like(array))).asnumpy()
+
+    def barrier(self) -> None:
+        """Wait until all workers are here."""
+        self._total('barrier', nd.zeros((1,))).wait_to_read()
+
+
+def sum_of(arrays):
+    """Sum of NDArrays of several devices, on the CPU."""
+    total = arrays[0].as_in_context(mx.cpu())
+    for array in arrays[1:]:
+        total = total + array.as_in_context(mx.cpu())
+    return total
+
+
+def connect(kvstore: str) -> Alone | Workers:
+    """The workers that --kvstore names.
+
+    Raises
+    ------
+    UserError : dist_sync without the variables that `main.py launch` sets
+    """
+    if not kvstore.startswith('dist'):
+        return Alone()
+    if os.environ.get('DMLC_ROLE') != 'worker':
+        raise UserError(f'--kvstore={kvstore} needs several processes. Fix: python3 main.py launch --workers=2 -- '
+                        f'--kvstore={kvstore} ... starts them')
+    return Workers(mx.kv.create(kvstore))
