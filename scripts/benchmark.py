@@ -19,6 +19,7 @@ from core.interpreter import enter_virtual_environment  # noqa: E402
 BENCHMARKS = {
     'losses': ('losses', 'milliseconds a step of every loss, beside pytorch-metric-learning'),
     'step': ('step', 'the share of the loss in a training step'),
+    'gpu': ('gpu', 'a GPU checked against the CPU, and its throughput; scripts/gpu_check.sh calls it'),
     'heads': ('heads', "what the ranking regulariser's second head adds to a training step"),
     'neighbourhoods': ('neighbourhoods', 'batches of local sampling, beside scikit-learn as the original '
                                                    'called it'),

@@ -7,6 +7,7 @@ import pathlib
 import sys
 import traceback
 
+from core.device import contexts
 from tests.reference import PAPERS, Case, Difference
 
 
@@ -96,10 +97,12 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog='python3 -m tests.reference', description=__doc__)
     parser.add_argument('folder', type=pathlib.Path, help='folder of .npz files, at any depth')
     parser.add_argument('--verbose', action='store_true', help='say what differs in which file')
+    parser.add_argument('--gpu_idx', default='cpu', help='number of the GPU that computes; cpu: the CPU')
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         parser.error(f'{args.folder} is not a folder')
-    passed, failed, missing = run(args.folder, args.verbose)
+    with contexts(args.gpu_idx)[0]:
+        passed, failed, missing = run(args.folder, args.verbose)
     if passed + failed + missing == 0:
         print(f'no .npz file below {args.folder}')
     print(f'{passed} passed, {failed} failed, {missing} not implemented')

@@ -78,3 +78,13 @@ def test_names():
     assert 'Did you mean losses' in benchmark('loses', status=2)
     assert '--modes=soft is unknown' in benchmark('heads', '--modes=soft', status=2)
     assert '--losses=nothing is unknown' in benchmark('losses', '--losses=npair,nothing', '--ours_only', status=2)
+
+
+def test_the_gpu_check_with_the_cpu_in_its_place():
+    lines = benchmark('gpu', '--gpu_idx=cpu', '--networks=convnet:24:16', '--iterations=6', '--items=500',
+                      '--recipe_seconds=0').splitlines()
+    table = dict(line.strip('| ').split(' | ') for line in lines if line.startswith('| '))
+    assert table['card'] == 'none: the CPU stands in its place'
+    assert next(text for check, text in table.items() if 'losses, one step' in check).startswith('equal within 0.0e+00')
+    assert table['training, convnet, 24 px, batch 16'].endswith(' images/s')
+    assert table['evaluation, 500 x 512'].endswith('the same numbers')
