@@ -200,7 +200,8 @@ def test_a_page_shows_its_recipe_and_a_try_out(path):
     assert any(script is None and not any('data_name' in word for word in words) for script, words in shown_commands)
 
 
-RECIPES = [path for path in sorted((ROOT / 'scripts').glob('*.sh')) if path.stem not in ('setup', 'test', 'lock', 'gpu_check')]
+TOOLS = ('setup', 'test', 'lock', 'gpu_check')      # scripts that are no recipe
+RECIPES = [path for path in sorted((ROOT / 'scripts').glob('*.sh')) if path.stem not in TOOLS]
 
 
 @named(RECIPES)
