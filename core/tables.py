@@ -1,0 +1,176 @@
+"""Tables that people make: the one reader of CSV files, for data sets and for embeddings."""
+
+import csv
+import io
+
+import numpy as np
+
+from core.errors import UserError
+from core.text import printable
+
+TRUE = ('1', '1.0', 'true', 't', 'yes', 'y', 'x', 'query')
+FALSE = ('0', '0.0', 'false', 'f', 'no', 'n', '', 'gallery')
+MISSING = ('', 'nan')
+csv.field_size_limit(1 << 24)
+
+
+class Table:
+    """Columns of text with the line of each row.
+
+    Parameters
+    ----------
+    path : str or Path, named in errors
+    columns : {name in lower case: list of N str without blanks around them}
+    lines : list of N int, the lines of the file
+
+    Example
+    -------
+    >>> table = Table('a.csv', {'path': ['x.jpg'], 'query': ['Yes']}, [2])
+    >>> len(table), table['path'], table.booleans('query')
+    (1, ['x.jpg'], array([ True]))
+    """
+
+    def __init__(self, path, columns, lines):
+        self.path, self.columns, self.lines = str(path), columns, lines
+
+    def __len__(self):
+        return len(self.lines)
+
+    def __contains__(self, name):
+        return name in self.columns
+
+    def __getitem__(self, name):
+        return self.columns[name]
+
+    def error(self, row, message):
+        """UserError that names the file and the line of a row."""
+        return UserError(f'{printable(self.path)}, line {self.lines[row]}: {message}')
+
+    def filled(self, name):
+        """The column, none of whose values is empty or NaN; UserError naming the line of one that is."""
+        for row, value in enumerate(self.columns[name]):
+            if value.lower() in MISSING:
+                raise self.error(row, f'the column {name} is ' + ('NaN' if value else 'empty'))
+        return self.columns[name]
+
+    def booleans(self, name):
+        """bool (N,): yes, y, true, t, 1, 1.0 and x in any case; no, n, false, f, 0, 0.0 and nothing."""
+        words = [value.lower() for value in self.columns[name]]
+        for row, word in enumerate(words):
+            if word not in TRUE and word not in FALSE:
+                raise self.error(row, f'{name} is {printable(self.columns[name][row])!r}. Legal values: '
+                                      f'{", ".join(TRUE)}; {", ".join(word for word in FALSE if word)} or nothing')
+        return np.array([word in TRUE for word in words], dtype=bool)
+
+    def numbers(self, name):
+        """float64 (N,); UserError naming the line of a value that is no finite number."""
+        out = np.empty(len(self), dtype=np.float64)
+        for row, value in enumerate(self.columns[name]):
+            try:
+                out[row] = float(value)
+            except ValueError:
+                out[row] = np.nan
+            if not np.isfinite(out[row]):
+                raise self.error(row, f'{name} is {printable(value)!r}, expected a number')
+        return out
+
+
+def whole_numbers(labels):
+    """int64 (N,) of labels that are all written as whole numbers (no 01 beside 1, which are two), else str (N,).
+
+    Example
+    -------
+    >>> whole_numbers(['3', '-1']), whole_numbers(['01', '1'])
+    (array([ 3, -1]), array(['01', '1'], dtype='<U2'))
+    """
+    try:
+        values = [int(label) for label in labels]
+        if all(str(value) == label for value, label in zip(values, labels)):
+            return np.array(values, dtype=np.int64)
+    except (ValueError, OverflowError):
+        pass
+    return np.array(labels, dtype=str)
+
+
+def read_table(path, needed=()):
+    """A CSV file with a header line.
+
+    Blanks around names and values do not count, names are compared in lower case, a byte-order mark is skipped, and a
+    semicolon or a tab separates where the header has no comma. Empty lines are skipped.
+
+    Parameters
+    ----------
+    path : str or Path
+    needed : names of columns that must be there; their values must not be empty or NaN
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    UserError : no such file, no such column, no row, a line with too many or too few values; it names file and line
+
+    Example
+    -------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), 'a.csv')
+    >>> _ = path.write_text('\\ufeffPath, Label \\na.jpg , x \\n')
+    >>> read_table(path, ('path', 'label')).columns
+    {'path': ['a.jpg'], 'label': ['x']}
+    """
+    shown = printable(path)
+    try:
+        with open(path, 'rb') as file:
+            data = file.read()
+    except FileNotFoundError as error:
+        raise UserError(f'{shown} does not exist') from error
+    except OSError as error:
+        raise UserError(f'{shown} cannot be read: {error.strerror}') from error
+    text = _text(data, shown)
+    head = text.lstrip('\r\n').splitlines()[:1]
+    separator = max(',;\t', key=lambda mark: (mark == ',' and ',' in head[0], head[0].count(mark))) if head else ','
+    rows = csv.reader(io.StringIO(text, newline=''), delimiter=separator, strict=True)
+    header, columns, lines = None, {}, []
+    try:
+        for row in rows:
+            row = [value.strip() for value in row]
+            if not any(row):
+                continue
+            if header is None:
+                header = [name.lower() for name in row]
+                twice = sorted({name for name in header if name and header.count(name) > 1})
+                if twice:
+                    raise UserError(f'{shown}: the column {printable(twice[0])} is there twice')
+                columns = {name: [] for name in header}
+                continue
+            if len(row) != len(header):
+                raise UserError(f'{shown}, line {rows.line_num}: {len(row)} values for the {len(header)} columns of '
+                                'the first line')
+            lines.append(rows.line_num)
+            for name, value in zip(header, row):
+                columns[name].append(value)
+    except csv.Error as error:
+        raise UserError(f'{shown}, line {rows.line_num}: cannot be read as a CSV file: {error}') from error
+    if header is None:
+        raise UserError(f'{shown} cannot be read as a CSV file: it is empty')
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise UserError(f'{shown} has no column {" and ".join(missing)}. Its first line names '
+                        f'{printable(",".join(header))}')
+    table = Table(path, columns, lines)
+    if not lines:
+        raise UserError(f'{shown} has a header but no row')
+    for name in needed:
+        table.filled(name)
+    return table
+
+
+def _text(data, shown):
+    """Text of the bytes of a CSV file: UTF-8, or UTF-16 as spreadsheets write it; other bytes are kept as they are."""
+    if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
+        try:
+            return data.decode('utf-16')
+        except UnicodeDecodeError as error:
+            raise UserError(f'{shown} begins as UTF-16 and is not: {error}') from error
+    return data.decode('utf-8-sig', 'surrogateescape')

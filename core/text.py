@@ -1,0 +1,32 @@
+"""Text that came from outside, made fit for a terminal, a table and a page."""
+
+import re
+
+# control characters, bytes that are not UTF-8 (lone surrogates), and marks that turn the direction of writing
+UNFIT = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+
+
+def printable(text):
+    r"""One line that any terminal shows as it is: what could steer it, or is no text, is spelled out.
+
+    Parameters
+    ----------
+    text : str, such as the name of a file or a class
+
+    Returns
+    -------
+    str without control characters, line feeds and bytes that are not UTF-8
+
+    Example
+    -------
+    >>> printable('caf\xe9 \x1b[31mred\n'), printable('\udcff.jpg')
+    ('café \\x1b[31mred\\n', '\\xff.jpg')
+    """
+    return UNFIT.sub(_spelled_out, str(text))
+
+
+def _spelled_out(match):
+    character = match.group()
+    if '\udc80' <= character <= '\udcff':       # a byte that Python kept aside, see PEP 383
+        return f'\\x{ord(character) - 0xdc00:02x}'
+    return character.encode('unicode_escape').decode('ascii')
