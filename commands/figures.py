@@ -5,7 +5,7 @@ import os
 import cv2
 import numpy as np
 
-from datasets import records
+from datasets.pictures import read_image
 from engine.run import read_log
 from evaluation import plots
 from evaluation.neighbours import search as knn
@@ -86,7 +86,7 @@ def of_file(args, folder, loaded):
     names, labels = np.unique(loaded.labels, return_inverse=True)
     pictures = loaded.paths is not None and all(os.path.isfile(path) for path in loaded.paths)
     of_embeddings(args, folder, loaded.embeddings, labels, loaded.query, [str(name) for name in names],
-                  (lambda i: records.read_image(loaded.paths[i])) if pictures else None)
+                  (lambda i: read_image(loaded.paths[i])) if pictures else None)
 
 
 def of_embeddings(args, folder, embeddings, labels, query=None, names=None, read=None, weights=None):

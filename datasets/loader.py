@@ -11,7 +11,7 @@ import numpy as np
 
 from core.contracts import Batch, Plan
 from core.errors import UserError
-from datasets.records import BadImage
+from datasets.pictures import BadImage
 
 PREFETCH = 3    # batches in the making while the consumer works on one
 

@@ -1,16 +1,12 @@
 """What a data set is made of: labelled images, in parts (Split), and the parts together (Data)."""
 
-import io
 import os
 from collections import namedtuple
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from core.errors import UserError
-
-IMREAD_RGB = getattr(cv2, 'IMREAD_COLOR_RGB', None)    # since OpenCV 4.11; saves a pass over the picture
+from datasets.pictures import read_image
 
 Data = namedtuple('Data', 'name train test protocol val notes pairs', defaults=(None, (), None))
 Data.__doc__ = """A loaded data set.
@@ -22,14 +18,6 @@ protocol : 'zero-shot' (test classes are not trained on), 'query-gallery' (zero-
 notes : sentences about the data that the user should read
 pairs : for 'pairs': dict of arrays (P,): a and b (rows of test), same (bool), fold (0..); train may then be None
 """
-
-
-class BadImage(UserError):
-    """An image file that cannot be decoded, or not in full."""
-
-    def __init__(self, path, reason):
-        super().__init__(f'{path}: {reason}. Fix or remove the file, or use --on_bad_image=skip')
-        self.path = path
 
 
 class Split:
@@ -137,60 +125,3 @@ def cut(image, box):
     left, top = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
     right, bottom = min(max(int(x + w), left + 1), width), min(max(int(y + h), top + 1), height)
     return image[top:bottom, left:right]
-
-
-def read_image(path):
-    """uint8 (H, W, 3) RGB of an image file, upright by its EXIF tag, alpha dropped. Raises BadImage."""
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise BadImage(path, error.strerror or str(error)) from error
-    return decode(data, path)
-
-
-def decode(data, path='image'):
-    """uint8 (H, W, 3) RGB of an encoded image, a uint8 array. `path` names it in errors.
-
-    OpenCV decodes what it decodes well; PIL decides about the rest: CMYK, formats that OpenCV lacks, and files that
-    look cut off, which OpenCV would return half grey without an error.
-    """
-    if not data.size:
-        raise BadImage(path, 'the file is empty')
-    if _plain(data):
-        try:
-            image = cv2.imdecode(data, IMREAD_RGB or cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
-        if image is not None:
-            return image if IMREAD_RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-    return _decode_with_pil(data, path)
-
-
-def _plain(data):
-    """True if OpenCV decodes these bytes as PIL does: a whole JPEG of 1 or 3 components, or a whole PNG."""
-    head = data[:2].tobytes()
-    if head == b'\xff\xd8':
-        raw = data.tobytes()
-        at, components = 2, 0
-        while at + 9 < len(raw) and raw[at] == 0xFF:
-            marker = raw[at + 1]
-            if marker == 0xDA:                                          # start of scan: the compressed data follows
-                return components in (1, 3) and raw.rfind(b'\xff\xd9', at) > 0
-            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):      # start of frame
-                components = raw[at + 9]
-            at += 1 if marker == 0xFF else 2 + (raw[at + 2] << 8) + raw[at + 3]
-        return False
-    if head == b'\x89P':
-        return b'IEND' in data[-64:].tobytes()
-    return False
-
-
-def _decode_with_pil(data, path):
-    try:
-        with Image.open(io.BytesIO(data.tobytes())) as image:
-            return np.array(ImageOps.exif_transpose(image).convert('RGB'))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error)
-        if 'cannot identify' in reason:
-            reason = 'not an image that OpenCV or PIL can read'
-        raise BadImage(path, reason) from error

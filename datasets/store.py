@@ -29,8 +29,9 @@ from tqdm import tqdm
 from core.errors import UserError, pick_name
 from core.flags import bounded
 from datasets.loader import default_workers
+from datasets.pictures import read_image
 from datasets.preparation.download import explain, writable
-from datasets.records import cut, read_image
+from datasets.records import cut
 from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, scaled, short_side
 
 VERSION = 1

@@ -13,8 +13,8 @@ from core.errors import UserError
 from core.files import write_json
 from datasets.benchmarks import index
 from datasets.loader import default_workers
+from datasets.pictures import BadImage, decode
 from datasets.preparation.download import writable
-from datasets.records import BadImage, decode
 
 SHOWN = 10
 

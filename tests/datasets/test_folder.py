@@ -1,4 +1,4 @@
-"""Records, image files of every kind, the built-in letters, folders and CSV files, the loader."""
+"""Records, the built-in letters, folders and CSV files, the loader."""
 
 import argparse
 import hashlib
@@ -8,19 +8,19 @@ import pathlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 import datasets
 from core.contracts import Plan
 from core.errors import UserError
 from datasets import glyphs
 from datasets.loader import Loader, sequential
-from datasets.records import BadImage, Split, cut, read_image
+from datasets.pictures import BadImage
+from datasets.records import Split, cut
 from datasets.transforms import get_transform
+from tests.datasets.test_pictures import PHOTO, as_pil, write
 from tests.shared import SHARED, needs_shared
 
 RNG = np.random.RandomState
-PHOTO = cv2.resize(RNG(0).randint(0, 256, (6, 8, 3)).astype(np.uint8), (60, 44), interpolation=cv2.INTER_CUBIC)
 
 
 def parsed(*argv):
@@ -31,83 +31,6 @@ def parsed(*argv):
 
 def load(*argv):
     return datasets.from_args(parsed(*argv))
-
-
-def write(path, image=PHOTO, **options):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    Image.fromarray(image).save(path, **options)
-    return str(path)
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-def as_pil(path):
-    from PIL import ImageOps
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-
-
-@pytest.mark.parametrize('mode, name', [
-    ('RGB', 'a.jpg'), ('L', 'a.jpg'), ('CMYK', 'a.jpg'), ('RGB', 'a.png'), ('L', 'a.png'), ('RGBA', 'a.png'),
-    ('LA', 'a.png'), ('P', 'a.png'), ('1', 'a.png'), ('RGB', 'a.bmp'), ('RGB', 'a.webp'), ('P', 'a.gif'),
-    ('RGB', 'a.tif'), ('CMYK', 'a.tif'), ('RGB', 'a.wrong')])
-def test_every_colour_mode_reads_as_pil_converts_it(tmp_path, mode, name):
-    path = str(tmp_path / name)
-    image = Image.fromarray(PHOTO).convert(mode)
-    if mode in ('RGBA', 'LA'):
-        image.putalpha(Image.fromarray(PHOTO[:, :, 0]))
-    image.save(path, format='JPEG' if name == 'a.wrong' else None)
-    got = read_image(path)
-    assert got.dtype == np.uint8 and got.shape == (44, 60, 3)
-    np.testing.assert_array_equal(got, as_pil(path))
-
-
-@pytest.mark.parametrize('name', ['a.jpg', 'a.png'])
-@pytest.mark.parametrize('mode', ['RGB', 'L', 'CMYK'])
-@pytest.mark.parametrize('orientation', range(1, 9))
-def test_pictures_are_upright_by_their_exif_tag(tmp_path, name, mode, orientation):
-    if mode == 'CMYK' and name == 'a.png':
-        pytest.skip('PNG has no CMYK')
-    path = str(tmp_path / name)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(PHOTO).convert(mode).save(path, exif=exif)
-    got = read_image(path)
-    assert got.shape == ((44, 60, 3) if orientation < 5 else (60, 44, 3))
-    np.testing.assert_array_equal(got, as_pil(path))
-
-
-def test_sixteen_bit_pictures_keep_their_upper_eight(tmp_path):
-    path = str(tmp_path / 'a.png')
-    cv2.imwrite(path, PHOTO[:, :, ::-1].astype(np.uint16) * 257)
-    np.testing.assert_array_equal(read_image(path), PHOTO)
-
-
-@pytest.mark.parametrize('name', ['a.jpg', 'a.png', 'progressive.jpg', 'thumbnail.jpg', 'a.webp'])
-@pytest.mark.parametrize('part', [0.0, 0.02, 0.5, 0.9])
-def test_a_truncated_file_is_named(tmp_path, name, part):
-    path = str(tmp_path / name)
-    options = {'progressive.jpg': {'progressive': True}}.get(name, {})
-    big = cv2.resize(PHOTO, (300, 200), interpolation=cv2.INTER_NEAREST)
-    if name == 'thumbnail.jpg':                                  # a whole JPEG, end marker included, inside the header
-        small = str(tmp_path / 'small.jpg')
-        Image.fromarray(PHOTO[:8, :8]).save(small)
-        options = {'comment': pathlib.Path(small).read_bytes()}
-    Image.fromarray(big).save(path, **options)
-    data = pathlib.Path(path).read_bytes()
-    pathlib.Path(path).write_bytes(data[:int(len(data) * part)])
-    with pytest.raises(BadImage) as error:
-        read_image(path)
-    assert path in str(error.value) and '--on_bad_image=skip' in str(error.value)
-
-
-def test_missing_and_senseless_files_are_named(tmp_path):
-    for name, content in (('missing.jpg', None), ('text.jpg', b'hello'), ('header.jpg', b'\xff\xd8\xff')):
-        path = tmp_path / name
-        if content:
-            path.write_bytes(content)
-        with pytest.raises(BadImage, match=name):
-            read_image(str(path))
 
 
 # --- records ----------------------------------------------------------------------------------------------------------
