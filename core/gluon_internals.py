@@ -1,5 +1,8 @@
 """What Gluon has no public name for. Every use of a private member of MXNet stands in this file."""
 
+from __future__ import annotations
+
+import functools
 from typing import Any
 
 from core.runtime import gluon, nd
@@ -61,13 +64,20 @@ def gluoncv2_models() -> dict[str, Any]:
     return model_provider._models
 
 
-class NamedSymbolBlock(gluon.SymbolBlock):
+def NamedSymbolBlock(output, data, net):
     """A SymbolBlock whose parameters have the names of `named_parameters(net)` instead of those of its graph."""
+    return _named_symbol_block()(output, data, net)
 
-    def __init__(self, output, data, net):
-        super().__init__(output, data, params=net.collect_params())
-        used = {id(param) for param in self.collect_params().values()}
-        self._names = {name: param for name, param in named_parameters(net).items() if id(param) in used}
 
-    def _collect_params_with_prefix(self, prefix=''):
-        return {prefix + '.' + name if prefix else name: param for name, param in self._names.items()}
+@functools.lru_cache(maxsize=1)
+def _named_symbol_block():
+    """The class behind it, made at the first use: only then is MXNet imported."""
+    class NamedSymbolBlock(gluon.SymbolBlock):
+        def __init__(self, output, data, net):
+            super().__init__(output, data, params=net.collect_params())
+            used = {id(param) for param in self.collect_params().values()}
+            self._names = {name: param for name, param in named_parameters(net).items() if id(param) in used}
+
+        def _collect_params_with_prefix(self, prefix=''):
+            return {prefix + '.' + name if prefix else name: param for name, param in self._names.items()}
+    return NamedSymbolBlock

@@ -1,10 +1,12 @@
 """The one place that imports MXNet.
 
 Every module takes MXNet from here (`from core.runtime import mx, nd, gluon`), so that what has to happen before the
-import has happened: the thread count, NumPy's removed aliases, the CUDA libraries of the GPU build.
+import has happened: the thread count, NumPy's removed aliases, the CUDA libraries of the GPU build. The import itself
+happens at the first use of one of these names: a command line that is refused or only printed does not wait for it.
 """
 
 import ctypes
+import functools
 import importlib.metadata
 import importlib.util
 import math
@@ -13,6 +15,7 @@ import pathlib
 import sys
 
 from core.errors import UserError
+from core.lazy import Lazy
 
 
 def usable_processors(cgroup='/sys/fs/cgroup', affinity=None):
@@ -96,9 +99,9 @@ def explain_import_error(error, distribution):
     return f'import mxnet failed: {text}'
 
 
+@functools.lru_cache(maxsize=1)
 def load():
-    """Prepare the process and import MXNet once."""
-    set_threads()
+    """Prepare the process and import MXNet, once."""
     try:
         import numpy
     except ImportError as error:
@@ -115,5 +118,8 @@ def load():
     return mxnet
 
 
-mx = load()
-nd, gluon, autograd = mx.nd, mx.gluon, mx.autograd
+set_threads()
+mx = Lazy('mxnet', load)
+nd = Lazy('mxnet.nd', lambda: load().nd)
+gluon = Lazy('mxnet.gluon', lambda: load().gluon)
+autograd = Lazy('mxnet.autograd', lambda: load().autograd)

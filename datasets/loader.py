@@ -6,12 +6,14 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 
 from core.contracts import Batch, Plan
 from core.errors import UserError
+from core.lazy import lazy
 from datasets.pictures import BadImage
+
+cv2 = lazy('cv2')
 
 PREFETCH = 3    # batches in the making while the consumer works on one
 

@@ -1,17 +1,16 @@
 """Image files: what their header says, and their pixels as uint8 RGB."""
 
+import functools
+import importlib.util
 import io
 import os
 import warnings
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from core.errors import UserError
+from core.lazy import Lazy, lazy
 from core.text import printable
-
-IMREAD_RGB = getattr(cv2, 'IMREAD_COLOR_RGB', None)    # since OpenCV 4.11; saves a pass over the picture
 
 # The largest cameras make 151 million pixels. A file of a few kilobytes can claim any number, and each thread that
 # decodes one would take 3 bytes for each of them.
@@ -22,14 +21,28 @@ SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.tif', '
             '.pnm', '.jp2', '.heic', '.heif', '.avif')
 HEIF = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1', b'avif', b'avis')
 
-try:        # phones write HEIC; Pillow reads it with this plug-in
-    import pillow_heif
-    pillow_heif.register_heif_opener()
-except ImportError:
-    pillow_heif = None
-Image.init()
-FORMATS = [name for name in Image.ID if name not in ('EPS', 'WMF')]    # programs in a file; EPS starts Ghostscript
-warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)      # MAX_PIXELS decides
+pillow_heif = importlib.util.find_spec('pillow_heif')     # phones write HEIC; Pillow reads it with this plug-in
+
+
+def _pillow():
+    """PIL.Image, once its plug-ins are known."""
+    from PIL import Image as module
+    if pillow_heif is not None:
+        importlib.import_module('pillow_heif').register_heif_opener()
+    module.init()
+    warnings.filterwarnings('ignore', category=module.DecompressionBombWarning)      # MAX_PIXELS decides
+    return module
+
+
+cv2 = lazy('cv2')
+Image = Lazy('PIL.Image', _pillow)
+ImageOps = lazy('PIL.ImageOps')
+
+
+@functools.cache
+def formats():
+    """Names of the formats that Pillow may open: none that is a program in a file (EPS starts Ghostscript)."""
+    return [name for name in Image.ID if name not in ('EPS', 'WMF')]
 
 
 class BadImage(UserError):
@@ -77,11 +90,12 @@ def decode(data, path='image'):
     if size is not None:
         _check_size(*size, path)
         try:
-            image = cv2.imdecode(data, IMREAD_RGB or cv2.IMREAD_COLOR)
+            rgb = getattr(cv2, 'IMREAD_COLOR_RGB', None)    # since OpenCV 4.11; saves a pass over the picture
+            image = cv2.imdecode(data, rgb or cv2.IMREAD_COLOR)
         except cv2.error:
             image = None
         if image is not None:
-            return image if IMREAD_RGB else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+            return image if rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     with _opened(io.BytesIO(data.tobytes()), data[:32].tobytes(), path) as image:
         return _pixels(image, path)
 
@@ -175,7 +189,7 @@ def _jpeg_header(raw):
 def _opened(file, head, path):
     """PIL image of a file whose size has been found to be fit; nothing is decoded yet."""
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=formats())
     except Exception as error:      # a decoder may raise anything on bytes from outside: KeyError, struct.error, ...
         reason = str(error) or type(error).__name__
         if _kind(head) == 'HEIF' and pillow_heif is None:

@@ -21,18 +21,20 @@ import sys
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from core.errors import UserError, pick_name
 from core.flags import bounded
+from core.lazy import lazy
 from datasets.loader import default_workers
 from datasets.pictures import read_image
 from datasets.preparation.download import explain, writable
 from datasets.records import cut
 from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, scaled, short_side
+
+cv2 = lazy('cv2')
+Image = lazy('PIL.Image')
 
 VERSION = 1
 BLOCK = 512    # images between two points from which an interrupted build goes on

@@ -8,11 +8,13 @@ The originals fix their sizes for one picture size (256 before a crop of 224, ..
 sizes keep the proportion.
 """
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from core.errors import UserError, pick
+from core.lazy import lazy
+
+cv2 = lazy('cv2')
+Image = lazy('PIL.Image')
 
 
 class Transform:
@@ -30,9 +32,9 @@ def resize(image, width, height):
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def resize_pil(image, width, height, method=Image.Resampling.BILINEAR):
+def resize_pil(image, width, height, method=None):
     """With antialiasing, as torchvision on PIL images."""
-    return np.asarray(Image.fromarray(image).resize((width, height), method))
+    return np.asarray(Image.fromarray(image).resize((width, height), method or Image.Resampling.BILINEAR))
 
 
 def short_side(image, side):

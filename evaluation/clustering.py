@@ -5,13 +5,15 @@ import io
 from collections import namedtuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from sklearn.cluster import KMeans, kmeans_plusplus
 from tqdm import tqdm
 
 from core.errors import UserError, pick
+from core.lazy import lazy
 from core.runtime import mx, nd
 from evaluation.neighbours.scores import POOL
+
+sk_cluster = lazy('sklearn.cluster')
+sparse = lazy('scipy.sparse')
 
 Setting = namedtuple('Setting', 'library n_init iterations random_state')
 Setting.__doc__ = """random_state: None takes the seed of the run."""
@@ -68,7 +70,7 @@ class _Points:
             list(POOL.map(lambda s, block=block, step=step, start=start: choose(start + s, block[s:s + step]),
                           range(0, len(block), step)))
         self.done()
-        member = csr_matrix((np.ones(n, dtype=np.float32), (nearest, np.arange(n))), shape=(k, n))
+        member = sparse.csr_matrix((np.ones(n, dtype=np.float32), (nearest, np.arange(n))), shape=(k, n))
         return nearest, np.maximum(self.squares - 2.0 * closeness, 0.0), member @ self.x
 
 
@@ -84,14 +86,15 @@ def kmeans(embeddings, k, seed=0, n_init=1, iterations=20, library='faiss', ctx=
     if not 1 <= k <= len(x):
         raise UserError(f'k-means with k={k} on {len(x)} items: k must be from 1 to the number of items')
     if library == 'sklearn':
-        return KMeans(k, n_init=n_init, max_iter=iterations, random_state=seed).fit_predict(x).astype(np.int64)
+        found = sk_cluster.KMeans(k, n_init=n_init, max_iter=iterations, random_state=seed).fit_predict(x)
+        return found.astype(np.int64)
     from faiss.contrib import clustering
     best, lowest = None, np.inf
     with tqdm(total=n_init * (iterations + 1), desc='k-means', unit='pass', disable=None, leave=False, delay=2) as bar:
         points = _Points(x, ctx or mx.cpu(), done=bar.update)
         for run in range(n_init):
             if k <= PLUS_PLUS:
-                points.start = kmeans_plusplus(x, k, random_state=seed + run)[0]
+                points.start = sk_cluster.kmeans_plusplus(x, k, random_state=seed + run)[0]
             with contextlib.redirect_stdout(io.StringIO()):    # it prints whatever `verbose` says
                 centroids = clustering.kmeans(k, points, niter=iterations, seed=seed + run, verbose=False)
             nearest, distance, _ = points.assign_to(centroids)

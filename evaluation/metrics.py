@@ -1,10 +1,12 @@
 """Retrieval, clustering and classification metrics."""
 
 import numpy as np
-from sklearn import metrics as sk
 
 from core.errors import UserError
+from core.lazy import lazy
 from evaluation.neighbours import search as knn
+
+sk = lazy('sklearn.metrics')
 
 
 def check_ks(ks, n_gallery):

@@ -1,10 +1,12 @@
 """Verification of pairs: same or different (Labeled Faces in the Wild, View 2; Huang et al. 2007)."""
 
 import numpy as np
-from sklearn import metrics as sk
 
 from core.errors import UserError
+from core.lazy import lazy
 from evaluation.neighbours.scores import Scores
+
+sk = lazy('sklearn.metrics')
 
 FARS = (1e-1, 1e-2, 1e-3)
 

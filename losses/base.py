@@ -1,9 +1,11 @@
 """The contract between a loss and the training loop, which knows nothing else of a paper."""
 
+import functools
+
 from core.runtime import gluon
 
 
-class Criterion(gluon.HybridBlock):
+class Criterion:
     """loss = criterion(out, batch): NDArray of shape (1,) or (n,); the loop back-propagates its sum.
 
     Class attributes
@@ -25,6 +27,10 @@ class Criterion(gluon.HybridBlock):
     warm_up = False
 
     rows = None    # images in the batch: a constant of the traced graph, for operators that need a size
+
+    def __new__(cls, *args, **kwargs):
+        """The class joined with gluon.HybridBlock: a criterion is a block, but its flags are read without MXNet."""
+        return object.__new__(_block(cls))
 
     def __call__(self, out, batch):
         inputs = self.inputs(out, batch)
@@ -94,3 +100,11 @@ class Criterion(gluon.HybridBlock):
     def classifies(self):
         """Whether this criterion has a classifier, that is defines `logits`."""
         return type(self).logits is not Criterion.logits
+
+
+@functools.cache
+def _block(cls):
+    """The class that `cls(...)` builds: what cls says first, then what gluon.HybridBlock does."""
+    if issubclass(cls, gluon.HybridBlock):
+        return cls
+    return type(cls.__name__, (cls, gluon.HybridBlock), {'__module__': cls.__module__, '__doc__': cls.__doc__})

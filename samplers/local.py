@@ -3,14 +3,16 @@
 import warnings
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from core.errors import UserError
 from core.flags import bounded
+from core.lazy import lazy
 from losses.mining import target_pairs
 from samplers.base import Sampler
+
+sk_cluster = lazy('sklearn.cluster')
+exceptions = lazy('sklearn.exceptions')
+threadpoolctl = lazy('threadpoolctl')
 
 
 class Triplets:
@@ -43,9 +45,9 @@ def cluster(features, clusters, seed, iterations=20):
     such start and takes a sixth of its time (20,000 x 512, 100 clusters). One thread, because a sum over several
     depends on their order, and a resumed run has to find the same neighbourhoods.
     """
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)          # fewer distinct rows than clusters
-        found = KMeans(clusters, init='random', n_init=1, max_iter=iterations, algorithm='lloyd',
+    with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter('ignore', exceptions.ConvergenceWarning)          # fewer distinct rows than clusters
+        found = sk_cluster.KMeans(clusters, init='random', n_init=1, max_iter=iterations, algorithm='lloyd',
                        random_state=seed).fit(features)
     return found.labels_.astype(np.int64)
 

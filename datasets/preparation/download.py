@@ -10,10 +10,12 @@ import os
 import sys
 import time
 
-import requests
 from tqdm import tqdm
 
 from core.errors import UserError
+from core.lazy import lazy
+
+requests = lazy('requests')
 
 CHUNK = 1 << 16     # bytes; an interruption loses at most this much
 TIMEOUT = (15, 60)     # seconds to connect, and between two packets

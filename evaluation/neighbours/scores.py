@@ -9,10 +9,12 @@ than the error is settled by f, and the few pairs between are scored in float64.
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from scipy.linalg.blas import dgemm
 
 from core.errors import UserError, pick
+from core.lazy import lazy
 from core.runtime import mx, nd, usable_processors
+
+blas = lazy('scipy.linalg.blas')
 
 METRICS = {'euclidean': 'euclidean', 'cosine': 'cosine', 'dot': 'dot'}
 POOL = ThreadPoolExecutor(usable_processors())
@@ -80,7 +82,7 @@ class Scores:
         for start in range(0, len(queries), size):
             part = queries[start:start + size]
             # SciPy's BLAS is newer than NumPy 1.26's and several times as fast on recent processors
-            scores = dgemm(1.0, x.T, self.x[part].astype(np.float64).T, trans_a=True).T
+            scores = blas.dgemm(1.0, x.T, self.x[part].astype(np.float64).T, trans_a=True).T
             if self.metric == 'cosine':
                 scores /= self.norms[part][:, None] * self.norms[galleries][None, :]
             elif self.metric == 'euclidean':
