@@ -1,5 +1,6 @@
 """Data sets by name: `load('cub200', crop_box=True)` returns Data(name, train, test, protocol, val, notes, pairs)."""
 
+import argparse
 import os
 
 import numpy as np
@@ -63,6 +64,9 @@ def add_args(group):
     group.add_argument('--val_classes', type=bounded(float, 0), default=0.0, metavar='N',
                        help='hold out the last N training classes for validation; below 1: that share of them. '
                             'Settings found on them do not touch the test classes')
+    group.add_argument('--fold', type=fold_of, default=None, metavar='I/N',
+                       help='cut the training classes into N folds, train on all but the I-th and score on that one in '
+                            'place of the test images, which are not read: for choosing settings')
     switch(group, '--crop_box', help='cut every image to its bounding box, where the data set has boxes')
     group.add_argument('--transform', default='embedding_expansion', metavar='NAME',
                        help=f'augmentation and test view: {", ".join(sorted(TRANSFORMS))}')
@@ -80,13 +84,14 @@ def from_args(args):
     """Data of parsed flags: `load`, and the store of --cache=store. Raises UserError."""
     name = resolve(args.data_name)
     options = OPTIONS[name](args) if name in OPTIONS else {}
-    data = load(name, args.data_dir or None, crop_box=args.crop_box, val_classes=args.val_classes, **options)
+    data = load(name, args.data_dir or None, crop_box=args.crop_box, val_classes=args.val_classes,
+                fold=args.fold, **options)
     if args.cache == 'store':
         store.attach(data, args.transform, args.image_size, **store.options(args))
     return data
 
 
-def load(name, root=None, *, crop_box=False, val_classes=0, **options):
+def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, **options):
     """A data set by name.
 
     Parameters
@@ -95,6 +100,7 @@ def load(name, root=None, *, crop_box=False, val_classes=0, **options):
     root : folder of its files, or the CSV file of `folder`; None: data/NAME
     crop_box : cut every image to its bounding box when it is read
     val_classes : hold out that many of the last training classes as Data.val; below 1: that share of them
+    fold : (I, N): the training classes without the I-th of N folds (from 1) train, that fold is Data.test
     options : of this data set alone, such as split='within' of `folder`, classes=50 of `glyphs`
 
     Returns
@@ -128,6 +134,12 @@ def load(name, root=None, *, crop_box=False, val_classes=0, **options):
             raise UserError(f'--val_classes holds out whole training classes, but {reason}. Fix: leave the flag out')
         train, val = hold_out(data.train, val_classes)
         data = data._replace(train=train, val=val)
+    if fold is not None:
+        if data.train is None or data.protocol not in ('zero-shot', 'query-gallery'):
+            raise UserError(f'--fold={fold[0]}/{fold[1]} cuts training classes into folds, but --data_name={name} is '
+                            f'scored by {data.protocol}. Fix: leave the flag out')
+        train, test = one_fold(data.train, *fold)
+        data = data._replace(train=train, test=test, val=None, protocol='zero-shot')
     if crop_box:
         cut_to_boxes(data)
     return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))
@@ -152,6 +164,26 @@ def hold_out(train, amount):
                         f'{train.num_classes}. Legal: a whole number from 1 to {train.num_classes - 1}, or a share '
                         'below 1')
     held = train.labels >= train.num_classes - count
+    return train.subset(~held), train.subset(held)
+
+
+def fold_of(text):
+    """'2/4' -> (2, 4), '' -> None, for argparse."""
+    if not text:
+        return None
+    number, slash, count = str(text).partition('/')
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count) and int(count) > 1):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a fold: use I/N with 1 <= I <= N, such as 1/4')
+    return int(number), int(count)
+
+
+def one_fold(train, number, count):
+    """(the other folds, fold `number` of `count`, from 1): neighbouring classes share a fold, sizes are about equal."""
+    if train.num_classes < 2 * count:
+        raise UserError(f'--fold={number}/{count} needs two classes a fold, but the training part has '
+                        f'{train.num_classes} classes. Fix: at most {train.num_classes // 2} folds')
+    low, high = (round(train.num_classes * part / count) for part in (number - 1, number))
+    held = (train.labels >= low) & (train.labels < high)
     return train.subset(~held), train.subset(held)
 
 

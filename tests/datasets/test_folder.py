@@ -143,6 +143,18 @@ def test_validation_classes_come_off_the_training_classes(tmp_path):
         load(f'--data_dir={tmp_path}', *SMALL, '--crop_box')
 
 
+def test_folds_cut_the_training_classes_and_leave_the_test_images_alone(tmp_path):
+    whole, seen = load(f'--data_dir={tmp_path}', *SMALL), []
+    for number in (1, 2, 3):
+        data = load(f'--data_dir={tmp_path}', *SMALL, f'--fold={number}/3')
+        assert data.train.num_classes == 4 and data.test.num_classes == 2 and data.val is None
+        assert sorted(data.train.names + data.test.names) == sorted(whole.train.names)
+        seen += data.test.names
+    assert seen == whole.train.names and not set(seen) & set(whole.test.names)
+    with pytest.raises(UserError, match='at most 3 folds'):
+        load(f'--data_dir={tmp_path}', *SMALL, '--fold=1/4')
+
+
 # --- folders and CSV files --------------------------------------------------------------------------------------------
 
 @pytest.fixture
