@@ -85,7 +85,7 @@ def parse(command, argv, description=''):
         here, there = (datasets.resolve(name) for name in (
             peek(argv, *datasets.NAME_FLAGS, default=base['data_name']), base['data_name']))
         if here != there:
-            left_out |= {'data_dir', 'split', 'val_classes', 'fold', 'store_dir'}    # of the data set that it was trained on
+            left_out |= {'data_dir', 'split', 'val_classes', 'fold', 'store_dir'}  # of its data set
         base = {key: value for key, value in base.items() if key not in left_out}
     parser = (training_parser(argv, base, description) if command == 'train' else
               checkpoint_parser(argv, base, command, description))
