@@ -99,7 +99,7 @@ def start(args, words) -> list[Process]:
               'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers), 'OMP_NUM_THREADS': threads}
     if not args.hosts:
         common['DMLC_NODE_HOST'] = '127.0.0.1'
-    serve = ['-c', 'import core.runtime']        # with these roles the import of MXNet is the whole program
+    serve = ['-c', 'from core.runtime import load; load()']   # in these roles that import is the whole program
     found = [Process('scheduler', serve, dict(common, DMLC_ROLE='scheduler'), '', args.logs)]
     for number in range(args.servers):
         found.append(Process(f'server {number}', serve, dict(common, DMLC_ROLE='server'), hosts[number % len(hosts)],
