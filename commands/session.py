@@ -42,9 +42,7 @@ class Session:
         for note in self.criterion.notes(args):
             print('note: ' + note)
         # a checkpoint holds every weight: nothing is loaded from elsewhere first
-        if source is not None:
-            args.pretrained = 'false'
-        self.net = models.build(args, self.criterion, ctx=self.ctx)
+        self.net = models.from_args(args, self.criterion, ctx=self.ctx, restored=source is not None)
         self.criterion.initialize(ctx=self.ctx[0])
         self.train_transform = get_transform(args.transform, True, args.image_size)
         self.test_transform = get_transform(args.transform, False, args.image_size)

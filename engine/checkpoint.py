@@ -10,6 +10,7 @@ import numpy as np
 
 from core.contracts import Plan
 from core.errors import UserError
+from core.gluon_internals import named_parameters
 from core.runtime import mx, nd
 from models import weights
 
@@ -57,7 +58,7 @@ def write(folder, net, criterion, trainers, state, args, plans=None):
         aside.mkdir(parents=True)
         net.save(str(aside / 'net.params'))
         nd.save(str(aside / 'criterion.params'), {name: parameter.data().as_in_context(mx.cpu()) for name, parameter
-                                                  in criterion._collect_params_with_prefix().items()})
+                                                  in named_parameters(criterion).items()})
         for number, trainer in enumerate(trainers):
             trainer.save_states(str(aside / f'trainer{number}.states'))
         if plans is not None:
@@ -128,7 +129,7 @@ def restore(folder, net, criterion, trainers, ctx):
     try:
         file = str(folder / 'net.params')
         weights.restore(net, weights.load_file(file), file)
-        own = criterion._collect_params_with_prefix()
+        own = named_parameters(criterion)
         arrays = nd.load(str(folder / 'criterion.params')) if own else {}
         if set(arrays) != set(own):
             raise ValueError(f'criterion.params holds {sorted(arrays)}, the loss has {sorted(own)}')

@@ -91,7 +91,6 @@ class Trainer:
             params = gluon.ParameterDict()
             params.update(self.net.collect_params())
             params.update(self.criterion.collect_params())
-        self.net.apply_lr_mult(self.args)
         name, constants = settings(self.args, self.constants)
         if self.args.grad_clip:
             constants['clip_gradient'] = self.args.grad_clip

@@ -2,13 +2,15 @@
 
 import importlib
 
-from models.flags import add_args
+from models.flags import add_args, from_args
 
-__all__ = ['EmbeddingNet', 'add_args', 'build', 'load']
+_HOMES = {'EmbeddingNet': 'models.embedding', 'build': 'models.assembly', 'load_network': 'models.assembly',
+          'Embedder': 'models.loading', 'load': 'models.loading'}
+__all__ = ['Embedder', 'EmbeddingNet', 'add_args', 'build', 'from_args', 'load', 'load_network']
 
 
 def __getattr__(name):
     """What needs MXNet is imported when it is asked for, so that flags are read without it."""
-    if name in __all__:
-        return getattr(importlib.import_module('models.embedding'), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,14 +1,13 @@
 """The network that is trained: uint8 pictures in, Out(embedding, feature) out."""
 
-import pathlib
-
 import numpy as np
 
 from core.contracts import Out
 from core.errors import UserError
-from core.runtime import autograd, gluon, mx, nd
-from models import backbones, fusion, heads, weights
-from models.flags import pretrained
+from core.gluon_internals import named_parameters, on_cpu
+from core.runtime import autograd, gluon, nd
+from models import fusion, heads, weights
+from models.trunk import Trunk
 
 FEATURES = (None, 'pooled', 'map')
 
@@ -24,14 +23,15 @@ class EmbeddingNet(gluon.HybridBlock):
 
     Parameters
     ----------
-    backbone : backbones.Backbone
+    backbone : models.trunk.Backbone
     head : heads.Head
     feature : what Out.feature holds: None, 'pooled' or 'map'
     preprocessing : Preprocessing
     size : side of the pictures in pixels, which chooses depths of a cascade
+    transform : name of the test view (datasets.transforms) that its pictures went through, kept with the weights
     """
 
-    def __init__(self, backbone, head, feature, preprocessing, size, **kwargs):
+    def __init__(self, backbone, head, feature, preprocessing, size, transform='none', **kwargs):
         super().__init__(**kwargs)
         if feature not in FEATURES:
             raise UserError(f'criterion.feature={feature!r} is unknown. Legal values: None, pooled, map')
@@ -39,7 +39,9 @@ class EmbeddingNet(gluon.HybridBlock):
         self.feature = feature
         self.preprocessing = preprocessing
         self.size = size
+        self.transform = transform
         self.pretrained = False              # True once weights of another training filled the trunk
+        self.multipliers = {}                # as apply_lr_mult was last told
         self._moving = False                 # True while a training step may still write running statistics
         per_channel = 255.0 / preprocessing.range
         with self.name_scope():
@@ -48,7 +50,7 @@ class EmbeddingNet(gluon.HybridBlock):
             # In units of the uint8 picture: (x - offset) / scale.
             self.offset = self.params.get_constant('offset', _channels(preprocessing.mean, per_channel))
             self.scale = self.params.get_constant('scale', _channels(preprocessing.std, per_channel))
-        self.trunk.taps = backbone.taps(head.taps, size)
+        self.trunk.out_indices = backbone.out_indices(head.levels, size)
 
     @property
     def mean(self):
@@ -82,13 +84,14 @@ class EmbeddingNet(gluon.HybridBlock):
         return F.broadcast_div(F.broadcast_sub(x, offset), scale)
 
     def settle(self):
-        """Wait until BatchNorm's running statistics are final.
+        """Wait until BatchNorm's running statistics are final, and bring them where evaluation reads them.
 
         The fused operator (fusion.fuse) writes them in its backward pass without telling MXNet's scheduler, so who
         reads them, in evaluation or for a file, must wait for the last training step to be done.
         """
         if self._moving:
             nd.waitall()
+            self.head.settle()
             self._moving = False
 
     def pooled(self, image):
@@ -100,23 +103,35 @@ class EmbeddingNet(gluon.HybridBlock):
 
     def fuse(self, active=True):
         """Let BatchNorm compute the ReLU behind it (fusion.fuse); `fuse(False)` before an export or a move to a GPU."""
-        fusion.fuse(self.trunk, active, rows=(backbones.Trunk,))
+        fusion.fuse(self.trunk, active, rows=(Trunk,))
         self.hybridize(static_alloc=True)
 
-    def apply_lr_mult(self, args):
-        """Set lr_mult of every parameter from --base_lr_mult, --head_lr_mult and, if pretrained, --conv_lr_mult."""
-        for name, param in self.trunk.collect_params().items():
-            slow = args.conv_lr_mult if self.pretrained and 'conv' in name else 1.0
-            param.lr_mult = args.base_lr_mult * slow
-        for param in self.head.collect_params().values():
-            param.lr_mult = args.head_lr_mult
+    def apply_lr_mult(self, **multipliers):
+        """Set the multipliers of learning rate and weight decay of every parameter; without any, set them again.
 
-    def describe(self):
-        """What `load` needs beside the parameters to build this network again: a dict that JSON can hold."""
+        Parameters
+        ----------
+        base : on the learning rate of the trunk
+        head : of the head
+        conv : of trunk parameters with 'conv' in their name, times `base`, only when the trunk is pretrained
+        bias_lr, bias_wd : of biases, on learning rate (times the others) and weight decay
+        """
+        self.multipliers = {'base': 1.0, 'head': 1.0, 'conv': 1.0, 'bias_lr': 1.0, 'bias_wd': 1.0,
+                            **(multipliers or self.multipliers)}
+        m = self.multipliers
+        for part, factor in ((self.trunk, m['base']), (self.head, m['head'])):
+            for name, param in part.collect_params().items():
+                slow = m['conv'] if part is self.trunk and self.pretrained and 'conv' in name else 1.0
+                bias = name.endswith('bias')
+                param.lr_mult = factor * slow * (m['bias_lr'] if bias else 1.0)
+                if bias:
+                    param.wd_mult = m['bias_wd']
+
+    def describe(self) -> dict:
+        """What `load_network` needs beside the parameters to build this network again: a dict that JSON can hold."""
         return {'backbone': self.backbone, 'head': self._head_name(), 'embed_dim': self.head.dim,
-                'dims': list(self.head.dims) if isinstance(self.head, heads.Cascade) else None,
-                'feature': self.feature, 'image_size': self.size, 'pretrained': self.pretrained,
-                'preprocessing': dict(self.preprocessing._asdict())}
+                'dims': self.head.dims, 'feature': self.feature, 'image_size': self.size, 'transform': self.transform,
+                'pretrained': self.pretrained, 'preprocessing': dict(self.preprocessing._asdict())}
 
     def _head_name(self):
         return next(name for name, kind in heads.HEADS.items() if type(self.head) is kind)
@@ -124,90 +139,10 @@ class EmbeddingNet(gluon.HybridBlock):
     def save(self, file):
         """Write parameters, architecture and preprocessing to one file (read by `load` and `--pretrained=FILE`)."""
         self.settle()
-        arrays = {name: param._reduce() for name, param in self._collect_params_with_prefix().items()}
+        arrays = {name: on_cpu(param) for name, param in named_parameters(self).items()}
         arrays[weights.DESCRIBE] = weights.pack(self.describe())
         nd.save(str(file), arrays)
 
 
 def _channels(values, factor):
     return nd.array(np.asarray(values, dtype=np.float64) * factor).reshape((1, 3, 1, 1))
-
-
-def resolve_preprocessing(base, args):
-    """`base` with what the flags --mean, --std, --channel_order and --pixel_range override."""
-    changes = {key: value for key, value in (('order', args.channel_order), ('range', args.pixel_range)) if value}
-    for flag in ('mean', 'std'):
-        values = getattr(args, flag)
-        if values is None:
-            continue
-        if len(values) not in (1, 3):
-            raise UserError('--{}={} has {} numbers. Fix: give one, or one for each of the 3 channels'.format(
-                flag, ','.join(f'{v:g}' for v in values), len(values)))
-        changes[flag] = tuple(values) * (3 // len(values))
-    return weights.checked(base._replace(**changes), 'the flags --mean, --std, --channel_order and --pixel_range')
-
-
-def build(args, criterion, ctx=None):
-    """The network that `args` and the criterion ask for, with parameters on `ctx` (default CPU), hybridized.
-
-    criterion : has `head`, `feature` and, for the cascade, `dims`
-    Raises UserError for an unknown name, weights that cannot be had or that do not fit.
-    """
-    source = pretrained(args.pretrained)
-    backbone = backbones.get_backbone(args.backbone, weights=source is True)
-    preprocessing, arrays = backbone.preprocessing, None
-    if isinstance(source, str):
-        arrays, preprocessing = weights.read(source, backbone)
-    preprocessing = resolve_preprocessing(preprocessing, args)
-    head = heads.get_head(criterion.head, args.embed_dim, getattr(criterion, 'dims', None))
-    size = getattr(args, 'image_size', None) or preprocessing.size
-    net = _assemble(backbone, head, criterion.feature, preprocessing, size, ctx)
-    if arrays is not None:
-        weights.fill(net, backbone, arrays, source)
-    net.pretrained = source is not False
-    if args.freeze_bn:
-        net.trunk.apply(_use_global_statistics)
-    if fusion.possible(net.offset.list_ctx()):
-        net.fuse()
-    return net
-
-
-def _use_global_statistics(block):
-    if isinstance(block, gluon.nn.BatchNorm):
-        block._kwargs['use_global_stats'] = True
-
-
-def _assemble(backbone, head, feature, preprocessing, size, ctx):
-    net = EmbeddingNet(backbone, head, feature, preprocessing, size, prefix='')
-    ctx = ctx if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
-    for param in net.collect_params().values():
-        if param._data is None:
-            param.initialize(ctx=ctx, default_init=heads.XAVIER)
-        else:
-            param.reset_ctx(ctx)
-    # One picture fixes the shapes that layers left open, so that all parameters exist from here on.
-    try:
-        with autograd.pause(train_mode=False):
-            net(nd.zeros((1, size, size, 3), dtype='uint8', ctx=ctx[0]))[0].wait_to_read()
-    except (mx.MXNetError, ValueError) as error:      # ValueError: from the layers' deferred initialisation
-        reason = str(error).split('Check failed:')[-1].strip().splitlines()[0]
-        raise UserError(f'--backbone={net.backbone} cannot take pictures of {size}x{size} pixels: {reason}. Fix: '
-                        f'--image_size={preprocessing.size}') from error
-    net.hybridize(static_alloc=True)
-    return net
-
-
-def load(file, ctx=None):
-    """The network that EmbeddingNet.save wrote to `file`, on `ctx`. Raises UserError for any other file."""
-    arrays = weights.load_file(file)
-    described = weights.unpack(arrays)
-    if described is None:
-        raise UserError(f'{pathlib.Path(file).name} holds no description of its network: it was not written by this '
-                        'program. Fix: train with '
-                        f'--pretrained={file}')
-    backbone = backbones.get_backbone(described['backbone'])
-    head = heads.get_head(described['head'], described['embed_dim'], described['dims'])
-    preprocessing = weights.preprocessing(backbone.preprocessing, described['preprocessing'], file)
-    net = _assemble(backbone, head, described['feature'], preprocessing, described['image_size'], ctx)
-    weights.restore(net, arrays, file)
-    return net

@@ -2,6 +2,7 @@
 
 import os
 
+from core.gluon_internals import activation, children, named_children, options, replace_child
 from core.runtime import gluon, mx
 
 nn = gluon.nn
@@ -31,19 +32,18 @@ def fuse(block, active, rows=()):
     statistics stays as it is. ONNX has no such operator: take the pairs apart before an export.
     """
     if isinstance(block, (nn.HybridSequential, *rows)):
-        names = list(block._children)
-        for first, second in zip(names, names[1:]):
-            norm, relu = block._children[first], block._children[second]
+        blocks = named_children(block)
+        for (_, norm), (name, relu) in zip(blocks.items(), list(blocks.items())[1:]):
             if active and _pair(norm, relu):
                 norm.fuse_relu = True
-                block._children[second] = Fused(relu)
+                replace_child(block, name, Fused(relu))
             elif not active and isinstance(relu, Fused):
                 norm.fuse_relu = False
-                block._children[second] = relu.relu
-    for child in block._children.values():
+                replace_child(block, name, relu.relu)
+    for child in children(block):
         fuse(child, active, rows)
 
 
 def _pair(norm, relu):
-    return (isinstance(norm, nn.BatchNorm) and isinstance(relu, nn.Activation) and relu._act_type == 'relu'
-            and norm._kwargs['axis'] == 1 and not norm._kwargs['use_global_stats'])
+    return (isinstance(norm, nn.BatchNorm) and isinstance(relu, nn.Activation) and activation(relu) == 'relu'
+            and options(norm)['axis'] == 1 and not options(norm)['use_global_stats'])

@@ -1,14 +1,16 @@
 """Heads: feature maps of the trunk -> embedding.
 
-Every head takes the list of maps that its `taps` asked of the trunk (the last one is the trunk's end) and returns the
-embedding (n, D). New layers start from Xavier(magnitude=2), the gain of the originals.
+Every head takes the maps that its `levels` ask of the trunk (the last one is the trunk's end) and returns the embedding
+(n, D). `init` names the initial weights of its layers (models.registry.STARTS).
 """
 
 from core.errors import UserError, pick
-from core.runtime import gluon, mx
+from core.normalize import l2_normalize
+from core.runtime import gluon
+from models.initializers import initializer
 
 nn = gluon.nn
-XAVIER = mx.init.Xavier(magnitude=2)
+TF_FLOOR = 1e-10              # tf.nn.l2_normalize(x, 1, 1e-10) of Ranking Regularizer
 
 
 def pool(F, x):
@@ -16,63 +18,86 @@ def pool(F, x):
     return F.flatten(F.Pooling(x, global_pool=True, pool_type='avg', kernel=(1, 1)))
 
 
-def unit(F, x, eps=1e-10):
-    """Rows of length one, x * rsqrt(max(sum(x^2), eps)): (n, D) -> (n, D). A zero row stays zero."""
-    return F.broadcast_mul(x, F.rsqrt(F.maximum(F.sum(F.square(x), axis=1, keepdims=True), eps)))
-
-
 class Bottleneck(gluon.HybridBlock):
     """Linear map of Heated-Up Softmax Embedding's last layer: (n, F) -> (n, D).
+
+    With bn, TensorFlow moves the average of the variance by the unbiased variance, n/(n-1) times that of the batch,
+    MXNet by the batch's own. A second BatchNorm, fed with x sqrt(n/(n-1)) and without effect on the output, keeps the
+    unbiased average; `settle` puts it where evaluation reads it.
 
     Parameters
     ----------
     dim : D
-    bn : False: Dense with bias. True: Dense without bias, then BatchNorm with a shift and no scale
-        (eps 1e-3, moving averages with decay 0.95)
-
-    # DIFFERS: the original's fused kernel moves the variance average by the unbiased variance, n/(n-1) times that of
-    # the batch; MXNet's CPU BatchNorm takes the biased one. Outputs and gradients in training are equal. In evaluation
-    # every coordinate about its mean is longer by the same sqrt(n/(n-1)) (1.6 % for n = 32), which changes no ranking.
+    bn : False: Dense with bias. True: Dense without bias, then BatchNorm with a shift and no scale (eps 1e-3)
+    decay : of BatchNorm's moving averages
+    init : name in models.registry.STARTS
     """
 
-    def __init__(self, dim, bn=False, **kwargs):
+    def __init__(self, dim, bn=False, decay=0.95, init='xavier', **kwargs):
         super().__init__(**kwargs)
+        self.tracks = bn
         with self.name_scope():
-            self.dense = nn.Dense(dim, use_bias=not bn, weight_initializer=XAVIER)
-            self.norm = nn.BatchNorm(scale=False, epsilon=1e-3, momentum=0.95) if bn else None
+            self.dense = nn.Dense(dim, use_bias=not bn, weight_initializer=initializer(init))
+            self.norm = nn.BatchNorm(scale=False, epsilon=1e-3, momentum=decay) if bn else None
+            self.unbiased = nn.BatchNorm(scale=False, center=False, momentum=decay) if bn else None
 
     def hybrid_forward(self, F, x):
         x = self.dense(x)
-        return x if self.norm is None else self.norm(x)
+        if self.norm is None:
+            return x
+        y = self.norm(x)
+        if self.tracks:
+            count = F.sum(F.ones_like(F.slice_axis(x, axis=1, begin=0, end=1)))           # (1,): n
+            factor = F.reshape(F.sqrt(count / F.maximum(count - 1, 1)), shape=(1, 1))
+            y = y + 0 * self.unbiased(F.broadcast_mul(x, factor))
+        return y
+
+    def settle(self):
+        """Let evaluation read the unbiased average of the variance. Call it when the last training step is done."""
+        if self.norm is not None:
+            for ours, average in zip(self.norm.running_var.list_data(), self.unbiased.running_var.list_data()):
+                average.copyto(ours)
 
 
 class Head(gluon.HybridBlock):
-    """Base class. `taps` says which maps of the trunk the head takes beside the last: None, 'map' or a number."""
+    """Base class. `levels` says which maps of the trunk the head takes beside the last: None, 'map' or a number.
 
-    taps = None
+    Parameters
+    ----------
+    dim : length of the embedding
+    """
+
+    levels = None
+    dims = None
 
     def __init__(self, dim, **kwargs):
         super().__init__(**kwargs)
         self.dim = dim
 
+    def settle(self):
+        """Bring statistics that training moved into the place where evaluation reads them."""
+
 
 class Linear(Head):
     """Global average pooling, Dense with bias."""
 
-    def __init__(self, dim, bn=False, **kwargs):
+    def __init__(self, dim, bn=False, bn_decay=0.95, init='xavier', **kwargs):
         super().__init__(dim, **kwargs)
         with self.name_scope():
-            self.bottleneck = Bottleneck(dim, bn=bn)
+            self.bottleneck = Bottleneck(dim, bn, bn_decay, init)
 
     def hybrid_forward(self, F, *maps):
         return self.bottleneck(pool(F, maps[-1]))
+
+    def settle(self):
+        self.bottleneck.settle()
 
 
 class L2(Linear):
     """Global average pooling, Dense with bias, rows of length one."""
 
     def hybrid_forward(self, F, *maps):
-        return F.L2Normalization(self.bottleneck(pool(F, maps[-1])), mode='instance')
+        return l2_normalize(F, self.bottleneck(pool(F, maps[-1])))
 
 
 class Pooled(Head):
@@ -81,8 +106,11 @@ class Pooled(Head):
     `dim` is ignored: the embedding is as long as the trunk has channels.
     """
 
+    def __init__(self, dim=None, init='xavier', **kwargs):
+        super().__init__(dim, **kwargs)
+
     def hybrid_forward(self, F, *maps):
-        return F.L2Normalization(pool(F, maps[-1]), mode='instance')
+        return l2_normalize(F, pool(F, maps[-1]))
 
 
 class BatchNormed(Linear):
@@ -100,15 +128,15 @@ class Flat(Head):
     # (or is permuted when it is carried over), so this is the same function class.
     """
 
-    taps = 'map'
+    levels = 'map'
 
-    def __init__(self, dim, **kwargs):
+    def __init__(self, dim, init='xavier', **kwargs):
         super().__init__(dim, **kwargs)
         with self.name_scope():
-            self.dense = nn.Dense(dim, weight_initializer=XAVIER)
+            self.dense = nn.Dense(dim, weight_initializer=initializer(init))
 
     def hybrid_forward(self, F, *maps):
-        return unit(F, self.dense(maps[0]))
+        return l2_normalize(F, self.dense(maps[0]), floor=TF_FLOOR)
 
 
 class Cascade(Head):
@@ -117,30 +145,78 @@ class Cascade(Head):
     Each depth: global average pooling, Dense(dims[k]), rows of length one. Output (n, sum(dims)), shallow depths first.
     """
 
-    def __init__(self, dims, **kwargs):
+    def __init__(self, dims, init='xavier', **kwargs):
         super().__init__(sum(dims), **kwargs)
         self.dims = list(dims)
-        self.taps = len(dims)
+        self.levels = len(dims)
+        self._depths = []
         with self.name_scope():
             for k, dim in enumerate(dims):
-                self.register_child(nn.Dense(dim, weight_initializer=XAVIER, prefix=f'level{k}_'),
-                                    f'level{k}')
+                self._depths.append(self._depth(k, dim, initializer(init)))
+                self.register_child(self._depths[-1], f'level{k}')
+
+    def _depth(self, k, dim, weight):
+        return nn.Dense(dim, weight_initializer=weight, prefix=f'level{k}_')
+
+    def _feature(self, F, k, x):
+        return pool(F, x)
 
     def hybrid_forward(self, F, *maps):
-        parts = [F.L2Normalization(dense(pool(F, x)), mode='instance')
-                 for dense, x in zip(self._children.values(), maps)]
+        parts = [l2_normalize(F, depth(self._feature(F, k, x)))
+                 for k, (depth, x) in enumerate(zip(self._depths, maps))]
         return F.concat(*parts, dim=1)
 
 
-HEADS = {'l2': L2, 'linear': Linear, 'bn': BatchNormed, 'pooled': Pooled, 'two_head': Flat, 'cascade': Cascade}
+class AuxiliaryCascade(Cascade):
+    """Cascade with the heads of HDC's released networks.
+
+    All depths but the last: average pooling 5x5 with stride 3, convolution 1x1 to 128, ReLU, Dense 1024, ReLU, dropout
+    0.7, Dense(dims[k]); the last: global average pooling, dropout 0.4, Dense; each with rows of length one.
+
+    # DIFFERS: the authors' 1x1 convolutions and Dense 1024 start from the auxiliary classifiers of BVLC GoogLeNet,
+    # which the zoos' networks with BatchNorm do not have: here they start as `init` says.
+    # DIFFERS: rows are divided by sqrt(|x|^2 + 1e-10), the authors' layer gives NaN for a row of zeros.
+    """
+
+    def _depth(self, k, dim, weight):
+        block = nn.HybridSequential(prefix=f'level{k}_')
+        with block.name_scope():
+            if k < self.levels - 1:
+                block.add(nn.AvgPool2D(5, 3, ceil_mode=True), nn.Conv2D(128, 1, weight_initializer=weight),
+                          nn.Activation('relu'), nn.Dense(1024, weight_initializer=weight), nn.Activation('relu'),
+                          nn.Dropout(0.7))
+            else:
+                block.add(nn.Dropout(0.4))
+            block.add(nn.Dense(dim, weight_initializer=weight))
+        return block
+
+    def _feature(self, F, k, x):
+        return pool(F, x) if k == self.levels - 1 else x
 
 
-def get_head(name, dim, dims=None):
-    """The head `name` with `dim` outputs; `dims`, a list, for the cascade. Raises UserError for an unknown name."""
+HEADS = {'l2': L2, 'linear': Linear, 'bn': BatchNormed, 'pooled': Pooled, 'two_head': Flat, 'cascade': Cascade,
+         'hdc': AuxiliaryCascade}
+
+
+def get_head(name: str, dim: int, dims=None, init: str = 'xavier', bn_decay: float = 0.95) -> Head:
+    """The head `name`.
+
+    Parameters
+    ----------
+    dim : length of the embedding
+    dims : for `cascade` and `hdc`: length of each depth, shallow first
+    init : initial weights, a name in models.registry.STARTS
+    bn_decay : for `bn`: decay of its moving averages
+
+    Raises
+    ------
+    UserError : an unknown name, or a cascade without `dims`
+    """
     head = pick('head', name, HEADS)
-    if head is not Cascade:
-        return head(dim, prefix='head_')
-    if not dims:
-        raise UserError('the cascade head needs the dimension of each depth: the criterion must define dims, '
-                        'such as [128, 128, 128]')
-    return head(list(dims), prefix='head_')
+    if issubclass(head, Cascade):
+        if not dims:
+            raise UserError('the cascade head needs the dimension of each depth: the criterion must define dims, '
+                            'such as [128, 128, 128]')
+        return head(list(dims), init=init, prefix='head_')
+    options = {'bn_decay': bn_decay} if issubclass(head, Linear) else {}
+    return head(dim, init=init, prefix='head_', **options)

@@ -1,15 +1,45 @@
 """Files of weights: reading them, what preprocessing they want, and filling a network with them."""
 
 import json
+import os
 import pathlib
+from collections import namedtuple
 
 import numpy as np
 
 from core.errors import UserError
-from core.runtime import mx, nd
-from models.backbones import Preprocessing
+from core.gluon_internals import named_parameters
+from core.params_file import read_params
+from core.runtime import nd
+from models.preprocessing import described as described_preprocessing
+from models.preprocessing import from_dict
 
 DESCRIBE = '__describe__'     # key under which EmbeddingNet.save keeps its description
+
+
+class Download(namedtuple('Download', 'address sha256')):
+    """Weights of a backbone of one's own: a function () -> {name: NumPy array} that fetches a parameter file once.
+
+    address : https address of a file that `save_parameters` wrote
+    sha256 : its checksum, in hexadecimal digits; a file with another one is never used
+    """
+
+    __slots__ = ()
+
+    def __call__(self):
+        from datasets.benchmarks.base import Archive
+        from datasets.preparation.download import download
+        folder = pathlib.Path(os.environ.get('MXNET_HOME', '~/.mxnet')).expanduser() / 'models'
+        name = self.address.rsplit('/', 1)[-1]
+        file = folder / f'{self.sha256[:8]}-{name}'
+        if not file.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                download(Archive(name, (self.address,), (f'sha256:{self.sha256}',)), file)
+            except UserError as error:
+                raise UserError(f'the pretrained weights could not be fetched: {error} Or download the file elsewhere '
+                                'and give --pretrained=FILE') from error
+        return load_file(file)
 
 
 def pack(description):
@@ -17,47 +47,33 @@ def pack(description):
     return nd.array(np.frombuffer(json.dumps(description).encode(), dtype=np.uint8), dtype='uint8')
 
 
-def unpack(arrays):
+def unpack(arrays, file='the file'):
     """The dict that `pack` stored among `arrays`, or None."""
     packed = arrays.get(DESCRIBE)
-    return None if packed is None else json.loads(packed.asnumpy().astype(np.uint8).tobytes().decode())
+    if packed is None:
+        return None
+    try:
+        description = json.loads(packed.astype(np.uint8).tobytes().decode())
+        return dict(description)
+    except (ValueError, TypeError) as error:
+        raise UserError(f'{file} is damaged: the description of its network cannot be read ({error}). Fix: download '
+                        'or save it again') from error
 
 
-def load_file(file):
-    """name -> NDArray of a parameter file."""
+def load_file(file) -> dict:
+    """{name: NumPy array} of a parameter file. Raises UserError naming the file when it is not there or damaged."""
     path = pathlib.Path(file).expanduser()
     if not path.is_file():
         raise UserError(f'--pretrained={file}: there is no such file. Fix: the path of a parameter file, true '
-                        '(download) or '
-                        'false (random start)')
+                        '(ImageNet weights) or false (random start)')
     try:
-        arrays = nd.load(str(path))
-    except mx.MXNetError as error:
-        raise UserError(f'{path} is not a parameter file of MXNet, or it is damaged. Fix: download or save it '
+        arrays = read_params(path)
+    except (ValueError, OSError) as error:
+        raise UserError(f'{path} is not a parameter file of MXNet, or it is damaged: {error}. Fix: download or save it '
                         'again') from error
-    if not isinstance(arrays, dict) or not arrays:
+    if not arrays or '0' in arrays:
         raise UserError(f'{path} holds no named parameters. Fix: write it with save_parameters')
     return arrays
-
-
-def checked(preprocessing, source):
-    """`preprocessing`, or a UserError that says what is wrong in `source`."""
-    p = preprocessing
-    problem = None
-    if len(p.mean) != 3 or len(p.std) != 3:
-        problem = 'mean and std need 3 numbers each'
-    elif not all(np.isfinite(p.mean)) or not all(np.isfinite(p.std)) or min(p.std) <= 0:
-        problem = 'std must be positive, mean finite'
-    elif p.order not in ('rgb', 'bgr'):
-        problem = "order must be 'rgb' or 'bgr'"
-    elif p.range not in (1, 255):
-        problem = 'range must be 1 or 255'
-    elif p.range == 1 and max(p.mean) > 1:
-        problem = 'mean {} is larger than the range 1: pixels of 0..255 want range 255 (--pixel_range=255)'.format(
-            ','.join(f'{m:g}' for m in p.mean))
-    if problem:
-        raise UserError(f'preprocessing of {source}: {problem}')
-    return p
 
 
 def read(file, backbone):
@@ -67,36 +83,20 @@ def read(file, backbone):
     backbone, and then one line says so.
     """
     arrays = load_file(file)
-    described = unpack(arrays)
+    described = unpack(arrays, file)
     side = pathlib.Path(f'{file}.json').expanduser()
     if described is not None:
-        return arrays, preprocessing(backbone.preprocessing, described['preprocessing'], file)
+        return arrays, from_dict(backbone.preprocessing, described['preprocessing'], file)
     if side.is_file():
         try:
             values = json.loads(side.read_text(encoding='utf-8'))
         except ValueError as error:
             raise UserError(f'{side} is not JSON: {error}') from error
-        return arrays, preprocessing(backbone.preprocessing, values, side)
+        return arrays, from_dict(backbone.preprocessing, values, side)
     p = backbone.preprocessing
-    print('{} says nothing of its preprocessing: taking that of {} ({}, 0..{}, mean {}, std {}). Other values: --mean, '
-          '--std, or {}'.format(pathlib.Path(file).name, backbone.name, p.order.upper(), p.range,
-                                ','.join(f'{m:g}' for m in p.mean),
-                                ','.join(f'{s:g}' for s in p.std), side.name))
+    print(f'{pathlib.Path(file).name} says nothing of its preprocessing: taking that of {backbone.name} '
+          f'({described_preprocessing(p)}). Other values: --mean, --std, or {side.name}')
     return arrays, p
-
-
-def preprocessing(base, values, source):
-    """`base` with the dict `values` over it. Raises UserError naming `source`."""
-    unknown = sorted(set(values) - set(Preprocessing._fields))
-    if unknown:
-        raise UserError('{}: unknown key {}. Legal keys: {}'.format(
-            source, ', '.join(unknown), ', '.join(Preprocessing._fields)))
-    values = dict(values)
-    for key in ('mean', 'std'):
-        if key in values:
-            numbers = values[key] if isinstance(values[key], list) else [values[key]] * 3
-            values[key] = tuple(float(v) for v in numbers)
-    return checked(base._replace(**values), source)
 
 
 def _put(params, arrays, file, what):
@@ -108,21 +108,31 @@ def _put(params, arrays, file, what):
         if tuple(arrays[name].shape) != tuple(param.shape):
             raise UserError(f'{file}: parameter {name} has shape {tuple(arrays[name].shape)}, but {what} needs '
                             f'{tuple(param.shape)}: it belongs to another network')
+        if not np.isfinite(arrays[name]).all():
+            raise UserError(f'{file}: parameter {name} holds numbers that are not finite: the file is damaged, or the '
+                            'training that wrote it had diverged')
     for name, param in params.items():
-        param.set_data(arrays[name].astype(param.dtype, copy=False))
+        param.set_data(nd.array(arrays[name].astype(param.dtype, copy=False), dtype=param.dtype))
 
 
 def fill(net, backbone, arrays, file):
     """Set the trunk from a zoo network's file, or from a file of EmbeddingNet.save (its head is left out)."""
     trunk = {id(param) for param in net.trunk.collect_params().values()}
-    if unpack(arrays) is not None:
-        source = {name: p for name, p in net._collect_params_with_prefix().items() if id(p) in trunk}
-    else:
-        source = {name: p for name, p in backbone.zoo._collect_params_with_prefix().items() if id(p) in trunk}
-    _put(source, arrays, file, f'--backbone={backbone.name}')
+    names = named_parameters(net if DESCRIBE in arrays else backbone.zoo)
+    _put({name: p for name, p in names.items() if id(p) in trunk}, arrays, file, f'--backbone={backbone.name}')
 
 
 def restore(net, arrays, file):
-    """Set every parameter of `net` from a file of EmbeddingNet.save."""
-    _put(net._collect_params_with_prefix(), arrays, file, 'its own description')
-    net.pretrained = bool((unpack(arrays) or {}).get('pretrained'))
+    """Set every parameter of `net`, its preprocessing and whether it was pretrained from a file of EmbeddingNet.save.
+    """
+    params = named_parameters(net)
+    for name in params:                  # files from before the unbiased average of the variance was kept
+        if '.unbiased.' in name and name not in arrays:
+            arrays[name] = arrays.get(name.replace('.unbiased.', '.norm.'), arrays.get(name))
+    _put(params, arrays, file, 'its own description')
+    description = unpack(arrays, file) or {}
+    net.pretrained = bool(description.get('pretrained'))
+    if 'preprocessing' in description:
+        net.preprocessing = from_dict(net.preprocessing, description['preprocessing'], file)
+        net.hybridize(static_alloc=True)     # traced anew: the order of the channels is part of the graph
+    net.apply_lr_mult()

@@ -78,7 +78,7 @@ def measure(spec):
     args = parser.parse_args(['--backbone=' + spec.backbone, f'--embed_dim={spec.embed_dim}'])
     args.image_size = spec.image_size
     criterion = get_loss('softmax_ranking')(spec.classes, spec.embed_dim, spec.mode)
-    net = models.build(args, criterion)
+    net = models.from_args(args, criterion)
     criterion.initialize()
     criterion.hybridize(static_alloc=True)
     rng, n, size = np.random.RandomState(0), spec.batch_size, spec.image_size

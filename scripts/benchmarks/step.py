@@ -67,7 +67,7 @@ def network_step(args, pictures):
     models.add_args(parser)
     flags = parser.parse_args(['--backbone=' + args.backbone, f'--embed_dim={args.embed_dim}'])
     flags.image_size = args.image_size
-    net = models.build(flags, types.SimpleNamespace(head='l2', feature=None))
+    net = models.from_args(flags, types.SimpleNamespace(head='l2', feature=None))
     size = args.image_size
     image = nd.array(np.random.RandomState(0).randint(0, 256, (pictures, size, size, 3)), dtype='uint8')
     gradient = nd.random.normal(shape=(pictures, args.embed_dim))

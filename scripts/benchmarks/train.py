@@ -105,7 +105,7 @@ def measure(spec):
     models.add_args(parser)
     args = parser.parse_args(['--backbone=' + spec['network'], '--embed_dim={}'.format(spec['embed_dim'])])
     args.image_size = spec['image_size']
-    net = models.build(args, types.SimpleNamespace(head='l2', feature=None))
+    net = models.from_args(args, types.SimpleNamespace(head='l2', feature=None))
     classes = gluon.nn.Dense(spec['classes'], use_bias=False, in_units=spec['embed_dim'])
     classes.initialize()
     classes.hybridize(static_alloc=True)

@@ -56,7 +56,7 @@ def schedule(case):
 def bottleneck(case):
     """Last layer of the network: output, gradients, moving averages."""
     p, weights = case.params, case['in_weights'].T
-    layer = Bottleneck(len(weights), bn=p['use_bn'])
+    layer = Bottleneck(len(weights), bn=p['use_bn'], decay=p['bn_decay'])
     layer.initialize()
     features = variable(case['in_features'])
     image = p['layout'] == 'NHWC'
@@ -64,7 +64,8 @@ def bottleneck(case):
     layer.dense.weight.set_data(nd.array(weights))
     if p['use_bn']:
         layer.norm.running_mean.set_data(nd.array(case['in_moving_mean']))
-        layer.norm.running_var.set_data(nd.array(case['in_moving_variance']))
+        for norm in (layer.norm, layer.unbiased):
+            norm.running_var.set_data(nd.array(case['in_moving_variance']))
     with autograd.record(train_mode=p['is_training']):
         x = layer(pool(nd, nd.transpose(features, (0, 3, 1, 2))) if image else features)
         value = (x * nd.array(case['in_cotangent'])).sum()
@@ -74,10 +75,8 @@ def bottleneck(case):
     case.close_gradient('grad_weights', layer.dense.weight.grad().T)
     if 'out_moving_mean' in case:
         case.close('out_moving_mean', layer.norm.running_mean.data())
-        # the original moves the average by the unbiased variance, n / (n - 1) times ours (see models.heads.Bottleneck)
-        decay, n, before = p['bn_decay'], len(x), case['in_moving_variance']
-        moved = layer.norm.running_var.data().asnumpy() - decay * before
-        case.close('out_moving_variance', decay * before + moved * n / (n - 1))
+        layer.settle()
+        case.close('out_moving_variance', layer.norm.running_var.data())
 
 
 def metrics_of(case):
@@ -110,5 +109,4 @@ def metrics_of(case):
 
 
 FAMILIES = {'softmax': softmax, 'schedule': schedule, 'bottleneck': bottleneck, 'metrics': metrics_of}
-NOTES = {'bottleneck': 'moving variance is the biased one, recorded times (n - 1) / n'}
 OWNS = {'metrics': lambda case: 'K_list' in case.params}

@@ -1,0 +1,113 @@
+"""A trained run as a function: pictures in, embeddings out."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from core.errors import UserError
+from core.runtime import mx, nd
+from datasets import views
+from datasets.transforms import get_transform
+from models.assembly import load_network
+from models.embedding import EmbeddingNet
+
+PARAMS = 'net.params'
+
+
+class Embedder:
+    """embedder(images) -> float32 (n, D): the run's own test view, its preprocessing, its network.
+
+    Parameters
+    ----------
+    net : EmbeddingNet
+    transform : name of the test view; None: the one that the network was saved with
+    batch_size : pictures in a forward pass
+
+    Attributes
+    ----------
+    dim : D; image_size : S in pixels; transform : name of the view
+    """
+
+    def __init__(self, net: EmbeddingNet, transform=None, batch_size: int = 32):
+        self.net, self.batch_size = net, batch_size
+        self.image_size = net.size
+        self.transform = transform or net.transform
+        self.view = get_transform(self.transform, False, net.size)
+        self.ctx = net.offset.list_ctx()[0]
+        blank = np.zeros((1, net.size, net.size, 3), np.uint8)
+        self.dim = self.forward(blank).shape[1]
+
+    def __call__(self, images) -> np.ndarray:
+        """Embeddings of pictures, in their order.
+
+        Parameters
+        ----------
+        images : a path, a list of paths, uint8 (H, W, 3), uint8 (n, H, W, 3) RGB, or a list of such arrays; of any size
+
+        Returns
+        -------
+        float32 (n, D)
+
+        Raises
+        ------
+        UserError : a file that cannot be read (named), or an array of another kind
+        """
+        parts = [self.forward(batch) for batch in views.batches(images, self.view, self.batch_size)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def forward(self, batch: np.ndarray) -> np.ndarray:
+        """uint8 (n, S, S, 3), already through the test view -> float32 (n, D)."""
+        return self.net(nd.array(batch, ctx=self.ctx, dtype='uint8')).embedding.asnumpy()
+
+
+def params_file(source, which: str = 'last') -> pathlib.Path:
+    """The file of parameters behind a run folder, a checkpoint folder, or the file itself. Raises UserError."""
+    source = pathlib.Path(source).expanduser()
+    if source.is_file():
+        return source
+    for folder in (source, source / which, source / 'last', source / (which + '.old'), source / 'last.old'):
+        if (folder / PARAMS).is_file():
+            return folder / PARAMS
+    if not source.exists():
+        raise UserError(f'{source}: there is no such file or folder. Give a run folder, one of its checkpoints, or a '
+                        'file of parameters')
+    raise UserError(f'{source} holds no trained network: expected {source}/{which}/{PARAMS}. Give the folder that '
+                    'training printed')
+
+
+def load(source, which: str = 'last', ctx=None, transform=None, batch_size: int = 32) -> Embedder:
+    """A function pictures -> embeddings.
+
+    Parameters
+    ----------
+    source : run folder, checkpoint folder, or a file that EmbeddingNet.save wrote
+    which : 'last' or 'best': which checkpoint of a run folder
+    ctx : MXNet context; None: the CPU
+    transform : name of another test view (datasets.transforms)
+    batch_size : pictures in a forward pass
+
+    Raises
+    ------
+    UserError : there is no such network, or its file is damaged
+
+    Example
+    -------
+    ::
+
+        embed = models.load('runs/birds')
+        vectors = embed(['a.jpg', 'b.jpg'])         # float32 (2, D)
+    """
+    file = params_file(source, which)
+    net = load_network(file, ctx or mx.cpu())
+    if transform is None and net.transform == 'none':
+        transform = _view_of_run(file.parent)
+    return Embedder(net, transform, batch_size)
+
+
+def _view_of_run(folder):
+    """Name of the test view in a checkpoint's flags, for networks that were saved without it; else None."""
+    try:
+        return json.loads((folder / 'args.json').read_text(encoding='utf-8')).get('transform')
+    except (OSError, ValueError, AttributeError):
+        return None
