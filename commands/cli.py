@@ -4,7 +4,7 @@ import difflib
 import importlib
 import json
 
-from commands import layers
+from commands import layers, originals
 from commands.parser import fold, parser_of
 from core.errors import UserError
 
@@ -32,7 +32,7 @@ LAYERED = ('train', 'evaluate', 'embed')
 
 def parse(argv):
     """argv -> (name of the command, args)."""
-    argv = fold(argv)
+    argv = originals.translate(fold(argv), layers.own_flags())
     command = argv.pop(0) if argv and not argv[0].startswith('-') else 'train'
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1)

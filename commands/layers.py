@@ -13,9 +13,38 @@ import models
 import recipes
 import samplers
 from commands import train_flags
-from commands.parser import known, parser_of, peek
+from commands.parser import flags_of, known, parser_of, peek
 from core.errors import UserError, pick_name
+from core.flags import switch
 from engine import checkpoint
+
+
+def command_args(group):
+    """Flags of the command train itself."""
+    switch(group, '--dry_run', help='check the command line, print the resolved flags as JSON and stop')
+    group.add_argument('--resume', default='', metavar='RUN', help='continue the run in this folder')
+
+
+def checkpoint_args(group):
+    """Flags of the commands that need a trained network."""
+    switch(group, '--dry_run', help='check the command line, print the resolved flags as JSON and stop')
+    group.add_argument('--checkpoint', default='', metavar='RUN', help='run folder or checkpoint folder')
+    group.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
+
+
+def embed_args(group):
+    """Flags of the command embed."""
+    group.add_argument('--part', choices=('test', 'train', 'val'), default='test',
+                       help='which images: of the test classes, the training classes or those held out of them')
+    group.add_argument('--output', default='', metavar='FILE',
+                       help='.npz or .npy file to write; empty: RUN/embeddings.npz, with --part and '
+                            '--data_name in its name where they are others')
+
+
+def score_args(group):
+    """Flags of the command evaluate."""
+    group.add_argument('--embeddings', default='', metavar='FILE.npz',
+                       help='score these instead of a run (arrays embeddings, labels and, if there is, query)')
 
 
 def training_parser(argv, base, description=''):
@@ -30,9 +59,7 @@ def training_parser(argv, base, description=''):
     sampler = samplers.SAMPLERS[sampler_name]
     data_name = peek(argv, *datasets.NAME_FLAGS, default=base.get('data_name') or datasets.default_name(argv))
     parser = parser_of('train', description)
-    commands = parser.add_argument_group('command')
-    commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
-    commands.add_argument('--resume', default='', metavar='RUN', help='continue the run in this folder')
+    command_args(parser.add_argument_group('command'))
     for title, declare in (('losses', losses.add_args), ('losses: ' + criterion.__name__, criterion.add_args),
                            ('samplers', samplers.add_args), ('samplers: ' + sampler.__name__, sampler.add_args),
                            ('datasets', datasets.add_args), ('models', models.add_args),
@@ -50,19 +77,12 @@ def checkpoint_parser(argv, base, command, description=''):
     """Parser of evaluate and embed: what the network is, and how it was trained, is the run's and no flag."""
     parser = parser_of(command, description)
     commands = parser.add_argument_group('command')
-    commands.add_argument('--dry_run', action='store_true', help='print the resolved flags as JSON and stop')
-    commands.add_argument('--checkpoint', default='', metavar='RUN', help='run folder or checkpoint folder')
-    commands.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
+    checkpoint_args(commands)
     if command == 'embed':
-        commands.add_argument('--part', choices=('test', 'train', 'val'), default='test',
-                              help='which images: of the test classes, the training classes or those held out of them')
-        commands.add_argument('--output', default='', metavar='FILE',
-                              help='.npz or .npy file to write; empty: RUN/embeddings.npz, with --part and '
-                                   '--data_name in its name where they are others')
+        embed_args(commands)
         groups = (('datasets', datasets.add_args), ('engine: device', train_flags.add_device_args))
     else:
-        commands.add_argument('--embeddings', default='', metavar='FILE.npz',
-                              help='score these instead of a run (arrays embeddings, labels and, if there is, query)')
+        score_args(commands)
         groups = (('datasets', datasets.add_args), ('engine: device', train_flags.add_device_args),
                   ('engine: output', train_flags.add_output_args), ('evaluation', evaluation.add_args))
     for title, declare in groups:
@@ -108,3 +128,12 @@ def check(args, base, source, command):
             if base.get(key) is not None and getattr(args, key, None) != base[key]:
                 raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
                                 'start a new run instead')
+
+
+def own_flags():
+    """Every option string of train, evaluate and embed, of any loss and sampler."""
+    declare = [losses.add_args, samplers.add_args, datasets.add_args, models.add_args, evaluation.add_args,
+               train_flags.add_args, train_flags.add_device_args, train_flags.add_output_args, command_args,
+               checkpoint_args, embed_args, score_args]
+    declare += [kind.add_args for kind in (*losses.LOSSES.values(), *samplers.SAMPLERS.values())]
+    return set().union(*map(flags_of, declare))

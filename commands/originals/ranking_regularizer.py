@@ -1,0 +1,38 @@
+"""Softmax with a ranking regularizer (ahmdtaha/softmax_triplet_loss)."""
+
+from commands.originals.script import Script, choice, folder, gpus, same, stands
+
+MODES = {mode: [f'--train_mode={mode}'] for mode in ('semi_hard', 'hard', 'cntr')}
+MODES['vanilla'] = ['--train_mode=vanilla', '--sampler=random']
+MODES['hard_awtl'] = 'the original names this mode and does not implement it'
+
+FLAGS = [
+    same('--emb_dim', to='embed_dim'), same('--batch_size'), gpus('--gpu'), folder('--checkpoint_dir'),
+    choice('--db_name', values={'flowers': ['--data_name=flowers102'], 'aircrafts': ['--data_name=aircraft'],
+                                'cars': ['--data_name=stanford_cars'], 'dogs': ['--data_name=dogs'],
+                                'birds': ['--data_name=nabirds']}, off=['--data_name=flowers102']),
+    choice('--net', values={'resnet50': ['--backbone=resnet50_v2'], 'resnet50_v1': ['--backbone=resnet50_v1'],
+                            'densenet161': ['--backbone=densenet161'], 'inc4': ['--backbone=inceptionv4'],
+                            'inc3': ['--backbone=inceptionv3'], 'mobile': ['--backbone=mobilenet1.0']}),
+    choice('--train_mode', values=MODES, off=MODES['vanilla']),
+    choice('--aug_style', values={'batch': ['--transform=ranking_batch'], 'img': ['--transform=ranking_img']},
+           off=['--transform=ranking_batch']),
+    same('--triplet_loss_lambda'), same('--caffe_iter_size'), same('--logging_threshold'), same('--train_iters'),
+    same('--margin'), same('--Triplet_K', to='num_instances'), same('--learning_rate', to='lr'),
+    same('--end_learning_rate'), same('--frame_size', to='image_size'),
+    folder('--checkpoint_suffix'),
+    stands('--test_interval', note='evaluation comes after epochs, --eval_epoch_term, not after iterations'),
+    stands('--tuple_loader_queue_size', note='batches are made ahead in any case'),
+    stands('--checkpoint_filename', note='checkpoints are the folders last and best of the run'),
+    stands('--log_filename', note='the log is log.jsonl in the run folder'),
+]
+
+WORDS = ('--loss=softmax_ranking', '--pretrained=true')
+# what main.py hands to fast_fgvr_semi_train.main
+MAIN = ('--data_name=aircraft', '--backbone=resnet50_v2', '--train_mode=semi_hard', '--margin=0.2', '--lr=0.01',
+        '--caffe_iter_size=1', '--summary_step=500', '--train_iters=40000', '--transform=ranking_img')
+
+SCRIPTS = {
+    'fast_fgvr_semi_train': Script(FLAGS, WORDS),
+    'main': Script(words=(*WORDS, *MAIN)),
+}
