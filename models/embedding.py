@@ -1,5 +1,8 @@
 """The network that is trained: uint8 pictures in, Out(embedding, feature) out."""
 
+import hashlib
+import json
+
 import numpy as np
 
 from core.contracts import Out
@@ -132,6 +135,15 @@ class EmbeddingNet(gluon.HybridBlock):
         return {'backbone': self.backbone, 'head': self._head_name(), 'embed_dim': self.head.dim,
                 'dims': self.head.dims, 'feature': self.feature, 'image_size': self.size, 'transform': self.transform,
                 'pretrained': self.pretrained, 'preprocessing': dict(self.preprocessing._asdict())}
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides an embedding: weights, architecture, preprocessing and test view."""
+        self.settle()
+        description = {key: value for key, value in self.describe().items() if key != 'pretrained'}
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        for name, param in sorted(named_parameters(self).items()):
+            digest.update(name.encode() + np.ascontiguousarray(on_cpu(param).asnumpy()).tobytes())
+        return digest.hexdigest()
 
     def _head_name(self):
         return next(name for name, kind in heads.HEADS.items() if type(self.head) is kind)

@@ -1,0 +1,218 @@
+"""Engines: what turns pictures into embeddings. One interface over MXNet, ONNX Runtime and OpenVINO.
+
+An engine of an exported file needs no MXNet: preprocessing and normalisation are inside the file, and its metadata say
+which test view its pictures go through.
+"""
+
+import importlib.util
+import pathlib
+from typing import Optional
+
+import numpy as np
+
+from core.errors import UserError, pick
+from core.runtime import usable_processors
+from datasets import views
+from datasets.transforms import get_transform
+from serving.onnx_file import read_metadata
+
+PRETRAINED = 'efficientnet_lite0'             # the trunk that is taken when there is no trained network
+
+
+class Engine:
+    """Pictures in, embeddings out.
+
+    Attributes
+    ----------
+    name : 'mxnet', 'onnxruntime' or 'openvino'
+    dim : int, length of an embedding
+    image_size : int, side in pixels of the square that the network sees
+    transform : name of the test view (datasets.transforms)
+    precision : 'float32', 'bfloat16' or 'int8'
+    model_hash : str, the same for the same weights, preprocessing and view, whatever the engine
+    """
+
+    name = None
+    precision = 'float32'
+
+    def __init__(self, dim, image_size, transform, model_hash):
+        self.dim, self.image_size, self.transform, self.model_hash = dim, image_size, transform, model_hash
+        self.view = get_transform(transform, False, image_size)
+
+    def forward(self, batch: np.ndarray) -> np.ndarray:
+        """uint8 (n, S, S, 3) RGB, already through the view -> float32 (n, D)."""
+        raise NotImplementedError(f'{type(self).__name__} must define forward')
+
+    def embed(self, images, batch_size: int = 32) -> np.ndarray:
+        """Embeddings of pictures, in their order.
+
+        Parameters
+        ----------
+        images : a path, a list of paths, uint8 (H, W, 3), uint8 (n, H, W, 3) RGB, or a list of such arrays; any size
+        batch_size : pictures in a forward pass
+
+        Returns
+        -------
+        float32 (n, D)
+
+        Raises
+        ------
+        UserError : a file that cannot be read (named), or an array of another kind
+        """
+        parts = [self.forward(batch) for batch in views.batches(images, self.view, batch_size)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def describe(self) -> str:
+        """One line for people."""
+        return (f'{self.name}, {self.precision}, {self.image_size} px through the view {self.transform}, '
+                f'{self.dim} numbers, model {self.model_hash[:12]}')
+
+
+class MXNet(Engine):
+    """The Gluon network itself.
+
+    Parameters
+    ----------
+    net : models.EmbeddingNet
+    transform : name of another test view than the one it was saved with, or None
+    """
+
+    name = 'mxnet'
+
+    def __init__(self, net, transform=None):
+        from models.loading import Embedder
+        self.embedder = Embedder(net, transform)
+        super().__init__(self.embedder.dim, net.size, self.embedder.transform, net.fingerprint())
+
+    def forward(self, batch):
+        return self.embedder.forward(batch)
+
+
+class _File(Engine):
+    """An exported .onnx file."""
+
+    def __init__(self, file):
+        told = read_metadata(file)
+        try:
+            super().__init__(int(told['dim']), int(told['image_size']), told['transform'], told['model_hash'])
+        except KeyError as error:
+            raise UserError(f'{file} was not written by `main.py export`: its metadata lack {error}. Fix: python3 '
+                            'main.py export --checkpoint=RUN --format=onnx --output=FILE.onnx') from error
+        self.precision = told.get('precision', 'float32')
+
+
+class ONNXRuntime(_File):
+    """An exported file in ONNX Runtime."""
+
+    name = 'onnxruntime'
+
+    def __init__(self, file, threads=None):
+        import onnxruntime
+        super().__init__(file)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or usable_processors()
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(str(file), options, providers=['CPUExecutionProvider'])
+        except Exception as error:      # of several classes, all of its own
+            raise UserError(f'{file} cannot be loaded by ONNX Runtime: {_first_line(error)}') from error
+
+    def forward(self, batch):
+        return self.session.run(None, {'image': batch})[0]
+
+
+class OpenVINO(_File):
+    """An exported file in OpenVINO.
+
+    precision : 'float32', or 'bfloat16' for arithmetic in half the bits (fast on processors with AVX512-BF16 or AMX)
+    """
+
+    name = 'openvino'
+
+    def __init__(self, file, threads=None, precision=None):
+        import openvino
+        super().__init__(file)
+        self.precision = precision or self.precision
+        core = openvino.Core()
+        hint = {'bfloat16': 'bf16'}.get(self.precision, 'f32')
+        try:
+            self.model = core.compile_model(str(file), 'CPU', {
+                'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': threads or usable_processors(),
+                'PERFORMANCE_HINT': 'LATENCY'})
+        except RuntimeError as error:
+            raise UserError(f'{file} cannot be loaded by OpenVINO: {_first_line(error)}') from error
+
+    def forward(self, batch):
+        return np.array(self.model(batch)[0], dtype=np.float32)
+
+
+ENGINES = {'mxnet': MXNet, 'onnxruntime': ONNXRuntime, 'openvino': OpenVINO}
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def installed() -> list:
+    """Names of the engines whose packages are installed here."""
+    return [name for name in ENGINES if importlib.util.find_spec(name) is not None]
+
+
+def add_args(group) -> None:
+    """Declare the flags of an engine."""
+    group.add_argument('--engine', choices=('auto', *ENGINES), default='auto',
+                       help='what computes the embeddings; auto: the fastest that is installed and within 1e-4 of '
+                            'float32')
+    group.add_argument('--precision', choices=('float32', 'bfloat16'), default='float32',
+                       help='of the arithmetic; bfloat16 needs --engine=openvino. main.py export says what it costs in '
+                            'Recall@1')
+
+
+def open_engine(source=None, engine: str = 'auto', *, which: str = 'last', precision: str = 'float32',
+                backbone: str = PRETRAINED, image_size: Optional[int] = None, threads: Optional[int] = None) -> Engine:
+    """The engine of a trained network, of an exported file, or of a pretrained trunk alone.
+
+    Parameters
+    ----------
+    source : run folder, checkpoint folder or parameter file (MXNet); FILE.onnx (ONNX Runtime or OpenVINO); None: the
+        pooled feature of the pretrained `backbone` at `image_size`
+    engine : 'auto', or a name in ENGINES
+    which : 'last' or 'best' checkpoint of a run folder
+    precision : 'float32' or 'bfloat16' (OpenVINO alone)
+    threads : processors to use; None: all that this process may use
+
+    Raises
+    ------
+    UserError : nothing there, an engine that is not installed or does not fit the source
+    """
+    if engine != 'auto':
+        pick('--engine', engine, ENGINES)
+        if importlib.util.find_spec(engine) is None:
+            raise UserError(f'--engine={engine} is not installed here. Fix: pip install {engine}, or one of: '
+                            f'{", ".join(installed()) or "none is installed"}')
+    if precision != 'float32' and engine not in ('auto', 'openvino'):
+        raise UserError(f'--precision={precision} is arithmetic of OpenVINO. Fix: --engine=openvino')
+    if source is not None and pathlib.Path(source).suffix == '.onnx':
+        return _of_file(pathlib.Path(source), engine, precision, threads)
+    if engine not in ('auto', 'mxnet') or precision != 'float32':
+        raise UserError(f'--engine={engine} with --precision={precision} runs an exported file. Fix: python3 main.py '
+                        'export --checkpoint=RUN --format=onnx --output=FILE.onnx, then --checkpoint=FILE.onnx')
+    if source is not None:
+        from models.loading import load
+        embedder = load(source, which)
+        return MXNet(embedder.net, embedder.transform)
+    from models.assembly import build
+    return MXNet(build(backbone, head='pooled', pretrained=True, image_size=image_size, transform='margin'))
+
+
+def _of_file(file, engine, precision, threads):
+    if not file.is_file():
+        raise UserError(f'{file}: there is no such file')
+    if engine == 'mxnet':
+        raise UserError(f'--engine=mxnet runs a run folder or parameter file, not {file}. Fix: --engine=auto')
+    if precision != 'float32':
+        return OpenVINO(file, threads, precision)
+    for name in (engine,) if engine != 'auto' else ('onnxruntime', 'openvino'):
+        if importlib.util.find_spec(name) is not None:
+            return ENGINES[name](file, threads)
+    raise UserError(f'{file} needs ONNX Runtime or OpenVINO. Fix: pip install onnxruntime')
