@@ -48,7 +48,8 @@ PRESET = dict(backbone='convnet', pretrained='false', image_size=SIDE, transform
 LOSS_PRESET = {
     'hphn_triplet': dict(epochs=60, lr_decay_epochs='40,50', eval_epoch_term=5),
     'heated_softmax': dict(metric='cosine'),
-    **{loss: dict(lr=5e-4) for loss in ('hdc', 'lifted_structure', 'multi_similarity', 'npair', 'sst',
+    'hdc': dict(lr=5e-4, batches_per_epoch=50, hdc_factor=1.0),
+    **{loss: dict(lr=5e-4) for loss in ('lifted_structure', 'multi_similarity', 'npair', 'sst',
                                         'triplet_semihard')},
 }
 

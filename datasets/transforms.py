@@ -134,6 +134,17 @@ class Margin(Transform):
         return random_crop(random_flip(image, rng), self.size, rng)
 
 
+class HDC(Margin):
+    """Hard-aware deeply cascaded embedding: 256 x 256 (aspect ratio not kept), a random 224 crop, no mirroring; test:
+    centre crop."""
+
+    def __call__(self, image, rng):
+        if not self.train:
+            return super().__call__(image, rng)
+        large = scaled(self.size)
+        return random_crop(resize(image, large, large), self.size, rng)
+
+
 class MarginSimple(Transform):
     """Margin loss on Online Products, In-shop and the second CUB loader: 256 x 256, the whole square resized to 224,
     a flip. Test: 256 x 256, centre crop.
@@ -267,6 +278,7 @@ TRANSFORMS = {
     'heated_up_center': HeatedUpCenter,
     'margin': Margin,
     'margin_simple': MarginSimple,
+    'hdc': HDC,
     'npair': NPair,
     'ranking_img': RankingImage,
     'ranking_batch': RankingBatch,

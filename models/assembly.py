@@ -16,6 +16,7 @@ from models.registry import OWN, STARTS
 
 def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', pretrained: Union[bool, str] = False, *,
           image_size: Optional[int] = None, feature: Optional[str] = None, dims: Optional[Sequence[int]] = None,
+          depth_weights: Optional[Sequence[float]] = None,
           transform: str = 'none', mean: Optional[Sequence[float]] = None, std: Optional[Sequence[float]] = None,
           channel_order: Optional[str] = None, pixel_range: Optional[int] = None, freeze_bn: bool = False,
           trunk_bn_decay: Optional[float] = None, bn_decay: float = 0.95, trunk_init: str = 'xavier',
@@ -32,6 +33,7 @@ def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', p
     image_size : side of the square pictures in pixels; None: that of the backbone's weights
     feature : what Out.feature holds: None, 'pooled' (n, F) or 'map' (n, F, H, W)
     dims : of each depth, for a cascade
+    depth_weights : for the head `hdc`: factor on the embedding of each depth; None: 1 each
     transform : name of the test view that the pictures will have gone through, kept with the weights
     mean, std, channel_order, pixel_range : override the preprocessing of the weights (models.preprocessing)
     freeze_bn : BatchNorm layers of the trunk keep the statistics of the weights
@@ -61,8 +63,8 @@ def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', p
     elif pretrained and own:
         arrays = own.weights()
     preprocessing = override(preprocessing, mean, std, channel_order, pixel_range)
-    net = _assemble(kept, heads.get_head(head, embed_dim, dims, head_init, bn_decay), feature, preprocessing,
-                    image_size or preprocessing.size, transform, start, ctx)
+    head = heads.get_head(head, embed_dim, dims, head_init, bn_decay, depth_weights)
+    net = _assemble(kept, head, feature, preprocessing, image_size or preprocessing.size, transform, start, ctx)
     if pick('--head_init', head_init, STARTS).random_bias:
         randomise_biases(net.head)
     if arrays is not None:

@@ -79,13 +79,14 @@ def from_args(args, criterion, ctx=None, restored=False):
     Parameters
     ----------
     args : parsed flags; read, never changed
-    criterion : says what the paper puts on the trunk: `head`, `feature` and, for a cascade, `dims`
+    criterion : says what the paper puts on the trunk: `head`, `feature` and, for a cascade, `dims` and `depth_weights`
     ctx : MXNet context or list of them
     restored : True: a checkpoint will fill every weight, so --pretrained is not looked at
     """
     from models.assembly import build
     dims = getattr(criterion, 'dims', None)
     return build(head=criterion.head, feature=criterion.feature, dims=dims,
+                 depth_weights=getattr(criterion, 'depth_weights', None),
                  pretrained=False if restored else pretrained(args.pretrained),
                  image_size=getattr(args, 'image_size', None), transform=getattr(args, 'transform', 'none'), ctx=ctx,
                  **{name: getattr(args, name) for name in SAME})

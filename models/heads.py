@@ -6,7 +6,7 @@ Every head takes the maps that its `levels` ask of the trunk (the last one is th
 
 from core.errors import UserError, pick
 from core.normalize import l2_normalize
-from core.runtime import gluon
+from core.runtime import gluon, nd
 from models.initializers import initializer
 
 nn = gluon.nn
@@ -139,6 +139,14 @@ class Flat(Head):
         return l2_normalize(F, self.dense(maps[0]), floor=TF_FLOOR)
 
 
+def side_by_side(F, parts, weights=None):
+    """Rows of length one of each depth, times its weight (1, 1), side by side: list of (n, D_k) -> (n, sum of D_k)."""
+    parts = [l2_normalize(F, part) for part in parts]
+    if weights is not None:
+        parts = [F.broadcast_mul(part, weight) for part, weight in zip(parts, weights)]
+    return F.concat(*parts, dim=1)
+
+
 class Cascade(Head):
     """Embeddings of several depths side by side (Hard-Aware Deeply Cascaded Embedding, Yuan et al., ICCV 2017).
 
@@ -161,28 +169,58 @@ class Cascade(Head):
     def _feature(self, F, k, x):
         return pool(F, x)
 
+    def _parts(self, F, maps):
+        return [depth(self._feature(F, k, x)) for k, (depth, x) in enumerate(zip(self._depths, maps))]
+
     def hybrid_forward(self, F, *maps):
-        parts = [l2_normalize(F, depth(self._feature(F, k, x)))
-                 for k, (depth, x) in enumerate(zip(self._depths, maps))]
-        return F.concat(*parts, dim=1)
+        return side_by_side(F, self._parts(F, maps))
+
+
+class AuxiliaryPool(gluon.HybridBlock):
+    """Average pooling 5x5 with stride 3; a map smaller than that is averaged as a whole."""
+
+    window = 5
+
+    def forward(self, x, *args):
+        if isinstance(x, nd.NDArray):            # before the first trace: the size of the pictures belongs to a network
+            self.window = min(5, *x.shape[2:])
+        return super().forward(x, *args)
+
+    def hybrid_forward(self, F, x):
+        return F.Pooling(x, kernel=(self.window, self.window), stride=(3, 3), pool_type='avg')
 
 
 class AuxiliaryCascade(Cascade):
     """Cascade with the heads of HDC's released networks.
 
     All depths but the last: average pooling 5x5 with stride 3, convolution 1x1 to 128, ReLU, Dense 1024, ReLU, dropout
-    0.7, Dense(dims[k]); the last: global average pooling, dropout 0.4, Dense; each with rows of length one.
+    0.7, Dense(dims[k]); the last: global average pooling, dropout 0.4, Dense; each with rows of length one, times the
+    depth's weight. The embedding is not normalised again: its rows have the length sqrt(sum of the squared weights).
+
+    Parameters
+    ----------
+    weights : list of float, one a depth; None: 1 each. They are saved with the parameters.
 
     # DIFFERS: the authors' 1x1 convolutions and Dense 1024 start from the auxiliary classifiers of BVLC GoogLeNet,
     # which the zoos' networks with BatchNorm do not have: here they start as `init` says.
     # DIFFERS: rows are divided by sqrt(|x|^2 + 1e-10), the authors' layer gives NaN for a row of zeros.
+    # DIFFERS: a map smaller than 5x5 (small pictures) is averaged as a whole; the authors' have 14x14.
     """
+
+    def __init__(self, dims, init='xavier', weights=None, **kwargs):
+        super().__init__(dims, init, **kwargs)
+        with self.name_scope():
+            self.weights = self.params.get_constant('weights', nd.array(weights or [1.0] * len(dims)).reshape((1, -1)))
+
+    def hybrid_forward(self, F, *maps, weights):
+        each = [F.slice_axis(weights, axis=1, begin=k, end=k + 1) for k in range(len(maps))]
+        return side_by_side(F, self._parts(F, maps), each)
 
     def _depth(self, k, dim, weight):
         block = nn.HybridSequential(prefix=f'level{k}_')
         with block.name_scope():
             if k < self.levels - 1:
-                block.add(nn.AvgPool2D(5, 3, ceil_mode=True), nn.Conv2D(128, 1, weight_initializer=weight),
+                block.add(AuxiliaryPool(), nn.Conv2D(128, 1, weight_initializer=weight),
                           nn.Activation('relu'), nn.Dense(1024, weight_initializer=weight), nn.Activation('relu'),
                           nn.Dropout(0.7))
             else:
@@ -198,7 +236,7 @@ HEADS = {'l2': L2, 'linear': Linear, 'bn': BatchNormed, 'pooled': Pooled, 'two_h
          'hdc': AuxiliaryCascade}
 
 
-def get_head(name: str, dim: int, dims=None, init: str = 'xavier', bn_decay: float = 0.95) -> Head:
+def get_head(name: str, dim: int, dims=None, init: str = 'xavier', bn_decay: float = 0.95, weights=None) -> Head:
     """The head `name`.
 
     Parameters
@@ -207,6 +245,7 @@ def get_head(name: str, dim: int, dims=None, init: str = 'xavier', bn_decay: flo
     dims : for `cascade` and `hdc`: length of each depth, shallow first
     init : initial weights, a name in models.registry.STARTS
     bn_decay : for `bn`: decay of its moving averages
+    weights : for `hdc`: what the embedding of each depth is multiplied with, None: 1 each
 
     Raises
     ------
@@ -217,6 +256,7 @@ def get_head(name: str, dim: int, dims=None, init: str = 'xavier', bn_decay: flo
         if not dims:
             raise UserError('the cascade head needs the dimension of each depth: the criterion must define dims, '
                             'such as [128, 128, 128]')
-        return head(list(dims), init=init, prefix='head_')
+        options = {'weights': weights} if head is AuxiliaryCascade else {}
+        return head(list(dims), init=init, prefix='head_', **options)
     options = {'bn_decay': bn_decay} if issubclass(head, Linear) else {}
     return head(dim, init=init, prefix='head_', **options)

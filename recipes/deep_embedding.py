@@ -17,10 +17,11 @@ DEFAULTS = {
         'lr_decay_epochs': list(range(1, 21)), 'lr_decay_factor': 0.2, 'head_lr_mult': 10.0, 'conv_lr_mult': 1.0,
         'transform': 'npair', 'ee_l2norm': False},
     'hdc': {
-        'lr': 1e-2, 'wd': 2e-4, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 100, 'num_instances': 5, 'epochs': 60,
+        # The authors' Cars196 settings: an epoch is one pass over their list of 5,000 batches.
+        'lr': 1e-2, 'wd': 2e-4, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 100, 'num_instances': 10, 'epochs': 4,
         'image_size': 224, 'embed_dim': 384, 'backbone': 'googlenet', 'lr_schedule': 'multifactor_epoch',
-        'lr_decay_epochs': [30, 45], 'lr_decay_factor': 0.1, 'head_lr_mult': 10.0, 'conv_lr_mult': 1.0,
-        'transform': 'margin'},
+        'lr_decay_epochs': [2], 'lr_decay_factor': 0.1, 'head_lr_mult': 10.0, 'conv_lr_mult': 1.0, 'bias_lr_mult': 2.0,
+        'bias_wd_mult': 0.0, 'head_init': 'caffe_uniform', 'transform': 'hdc'},
 }
 
 CONSTANTS = {

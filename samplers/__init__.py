@@ -4,6 +4,7 @@ from core.errors import pick
 from core.flags import bounded
 from samplers.base import Sampler
 from samplers.blocks import Blocks
+from samplers.hdc import HDCBatches
 from samplers.local import Local
 from samplers.pairs import Pairs
 from samplers.pk import PK
@@ -18,6 +19,7 @@ SAMPLERS = {
     'pk_ee': PKEE,
     'pairs': Pairs,
     'blocks': Blocks,
+    'hdc': HDCBatches,
     'ranking': Ranking,
     'local': Local,
 }

@@ -161,21 +161,30 @@ def contrastive(x, label, m):
     return total / len(x)
 
 
-def hdc(x, label, dims, ratios, margin):
-    """Cascade of contrastive losses; each depth takes the hardest share of the pairs of the depth before."""
-    starts = np.cumsum([0, *dims])
-    depth = [x[:, start:start + dim] for start, dim in zip(starts, dims)]
+def hdc(x, label, dims, ratios, margin, factor, mining='own'):
+    """Loss and the authors' gradient: each depth's hardest pairs, negatives twice, one divisor."""
+    grad, total, ends = np.zeros_like(x), 0.0, np.cumsum(dims)
+    before = [None, None]
+    for k, ratio in enumerate(ratios):
+        columns = slice(ends[k] - dims[k], ends[k])
+        kept = []
+        for same, copies in ((True, 1), (False, 2)):
+            def hardness(pair, k=k, same=same):
+                at = slice(ends[k] - dims[k], ends[k])
+                distance = squared(x[pair[0], at], x[pair[1], at])
+                return distance if same else margin - distance
 
-    def hardness(k, i, j):
-        distance = length(depth[k][i] - depth[k][j])
-        return distance if label[i] == label[j] else margin - distance
-
-    total = 0.0
-    for same in (True, False):
-        pairs = [(i, j) for i in range(len(x)) for j in range(i + 1, len(x)) if (label[i] == label[j]) == same]
-        for k, ratio in enumerate(ratios):
-            if pairs:
-                pairs = sorted(pairs, key=lambda pair, k=k: -hardness(max(k - 1, 0), *pair))
-                pairs = pairs[:max(1, math.ceil(ratio * len(pairs) - 1e-9))]
-                total += sum(max(hardness(k, *pair), 0.0) for pair in pairs) / len(pairs)
-    return total
+            pairs = [(i, j) for i in range(len(x)) for j in range(i + 1, len(x)) if (label[i] == label[j]) == same]
+            if mining == 'previous' and k:
+                pairs = before[same]
+            rank = (lambda pair, k=k, h=hardness: h(pair, max(k - 1, 0))) if mining == 'previous' else hardness
+            entries = sorted(pairs * copies, key=rank, reverse=True)[:int(copies * len(pairs) * ratio)]
+            before[same] = sorted(set(entries))
+            kept += [(pair, hardness(pair), same) for pair in entries if hardness(pair) > 0]
+        if kept:
+            total += sum(h if same else factor * h for _, h, same in kept) / len(kept)
+            for (i, j), same in {(pair, same) for pair, _, same in kept}:
+                step = (x[i, columns] - x[j, columns]) * (1 if same else -factor) / len(kept)
+                grad[i, columns] += step
+                grad[j, columns] -= step
+    return total, grad

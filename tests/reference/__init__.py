@@ -9,7 +9,8 @@ import json
 
 import numpy as np
 
-PAPERS = ('embedding_expansion', 'heated_up_softmax', 'deep_embedding', 'ranking_regularizer', 'local_sampling')
+PAPERS = ('embedding_expansion', 'heated_up_softmax', 'deep_embedding', 'ranking_regularizer', 'local_sampling', 'hdc',
+          'trajectory')
 
 
 class Difference(AssertionError):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+import recipes
 from core.contracts import Batch, Out
 from core.runtime import autograd, gluon, nd
 from datasets.records import Split
@@ -79,7 +80,7 @@ def margin_train_steps(case):
     dense.bias.set_data(nd.array(case['in_bias']))
     criterion = prepare(Margin(len(case['out_beta_0']), p['margin'], p['beta0'], p['nu'], p['lr_beta']))
     flags = SimpleNamespace(optim='adam', lr=p['lr'], wd=p['wd'], momentum=0.9, epsilon=None)
-    trainers = [gluon.Trainer(dense.collect_params(), *settings(flags, criterion)),
+    trainers = [gluon.Trainer(dense.collect_params(), *settings(flags, recipes.constants('margin'))),
                 gluon.Trainer(criterion.collect_params(), *criterion.trainer(flags))]
     step = 0
     while f'in_features_{step}' in case:

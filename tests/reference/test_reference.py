@@ -19,7 +19,7 @@ def smallest_of_each_family():
     papers, found = load_papers(), {}
     for path in sorted(FOLDER.rglob('*.npz'), key=lambda p: (p.stat().st_size, p.name)):
         found.setdefault(family_of(path, Case(path), papers), path)
-    return found
+    return {known: path for known, path in found.items() if None not in known}
 
 
 def write(path, params=None, **arrays):

@@ -39,7 +39,7 @@ def reference(pattern):
 
 
 FLAGS = {'pk': {'num_instances': 4}, 'pk_ee': {'num_instances': 4}, 'blocks': {'num_instances': 4},
-         'pairs': {'super_share': 0.5}, 'local': {'n_targets': 2}}
+         'hdc': {'num_instances': 8, 'batches_per_epoch': 9}, 'pairs': {'super_share': 0.5}, 'local': {'n_targets': 2}}
 
 
 @pytest.mark.parametrize('name', sorted(samplers.SAMPLERS))
