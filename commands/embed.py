@@ -1,5 +1,7 @@
 """`python3 main.py embed`: write the embeddings, labels and paths of the images of a data set."""
 
+import pathlib
+
 from commands.session import Session, inside_run, need_checkpoint
 from core.errors import UserError
 from evaluation.embeddings import save_embeddings
@@ -17,5 +19,6 @@ def run(args):
     output = args.output or str(inside_run(source, args, name)) + '.npz'
     files = save_embeddings(output, session.embed(split, progress=True), split.labels,
                             [split.path(i) for i in range(len(split))], split.query)
+    session.list_unreadable(pathlib.Path(output).with_suffix('.unreadable.txt'))
     print(f'{len(split)} embeddings -> {files}')
     return 0

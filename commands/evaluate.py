@@ -33,7 +33,8 @@ def run(args):
     result, embeddings = session.scores(session.data.test, extended=True, progress=True)
     print(protocols.table(result))
     protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
-                                        args=vars(args), commit=commit()), rule)
+                                        data=session.found, args=vars(args), commit=commit()), rule)
+    session.list_unreadable(folder / 'unreadable.txt')
     if args.figures and session.data.pairs is None:
         pictures.of_test(session, folder, embeddings)
     name, value = next(iter(result['recall'].items())) if 'recall' in result else ('', result['accuracy'])

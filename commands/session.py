@@ -2,13 +2,13 @@
 
 import pathlib
 
-import numpy as np
-
 import datasets
 import models
 from core.device import contexts
 from core.errors import UserError
+from core.files import write_atomic
 from core.runtime import mx
+from datasets import summary
 from datasets.transforms import get_transform
 from engine import checkpoint
 from engine import inference as classify
@@ -30,13 +30,14 @@ class Session:
         self.args = args
         self.ctx = contexts(args.gpu_idx)
         self.data = datasets.from_args(args)
+        self.found = summary.summary(self.data)
+        print('\n'.join(summary.lines(self.found)))
         for note in self.data.notes:
             print('note: ' + note)
+        if source is None:
+            summary.check_trainable(self.data)
         mx.random.seed(args.seed)
         state = {} if source is None else checkpoint.read_state(source)
-        if self.data.train is None and source is None:
-            raise UserError(f'--data_name={args.data_name} has no training part. Fix: train on another data set, then '
-                            f'python3 main.py evaluate --checkpoint=RUN --data_name={args.data_name}')
         self.num_classes = state.get('num_classes') or self.data.train.num_classes
         self.criterion = get_loss(args.loss).from_args(args, self.num_classes)
         for note in self.criterion.notes(args):
@@ -61,6 +62,8 @@ class Session:
 
     def check_splits(self):
         """UserError for images that cannot be scored: now, not after the first epoch."""
+        if self.data.protocol == 'unlabelled':
+            summary.check_trainable(self.data)
         for part, split in (('test', self.data.test), ('validation', self.data.val)):
             if split is not None and (part != 'test' or self.data.pairs is None):
                 try:
@@ -68,35 +71,32 @@ class Session:
                 except UserError as error:
                     raise UserError(f'{part} images: {error}') from None
 
-    def embed(self, split, progress=False, replaced=None):
-        """float32 (N, D) embeddings of a split; see evaluation.embeddings.embed for `replaced`."""
+    def embed(self, split, progress=False):
+        """float32 (N, D) embeddings of a split."""
         args = self.args
         return embed_split(self.net, split, self.test_transform, args.test_batch_size, self.ctx[0], args.num_workers,
-                           progress, args.on_bad_image, replaced)
+                           progress)
+
+    def list_unreadable(self, file):
+        """Write the images that were left out because they cannot be read, if there are any, and say where."""
+        if self.data.unreadable:
+            write_atomic(file, summary.unreadable_list(self.data))
+            print(f'what cannot be read and is left out: {file}')
 
     def scores(self, split, extended=False, progress=False):
-        """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings).
-
-        Images that cannot be read (--on_bad_image=skip) are left out of the result, not of the embeddings.
-        """
-        args, replaced, result = self.args, {}, {}
+        """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings)."""
+        args, result = self.args, {}
         if self.classifies:
-            embeddings, predictions, replaced = classify.predict(self, split)
+            embeddings, predictions = classify.predict(self, split)
+            result = protocols.classification(predictions, split.labels)
+            self.confusion = metrics.confusion_matrix(split.labels, predictions, split.num_classes)
         else:
-            embeddings = self.embed(split, progress, replaced)
-        rows = np.setdiff1d(np.arange(len(split)), list(replaced)) if replaced else slice(None)
-        if replaced:
-            print(f'note: {len(replaced)} images cannot be read and are not scored, such as '
-                  f'{split.path(min(replaced))}')
-        if self.classifies:
-            result = protocols.classification(predictions[rows], split.labels[rows])
-            self.confusion = metrics.confusion_matrix(split.labels[rows], predictions[rows], split.num_classes)
+            embeddings = self.embed(split, progress)
         if split is self.data.test and self.data.pairs is not None:
             pairs = self.data.pairs
             return verification.lfw(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],
                                     args.metric), embeddings
-        found = protocols.retrieval(embeddings[rows], split.labels[rows], args.recallk,
-                                    query=None if split.query is None else split.query[rows], metric=args.metric,
+        found = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
                                     clustering=args.clustering if extended or args.nmi else None, seed=args.seed,
                                     extended=extended, ctx=self.ctx[0])
         return dict(found, **result), embeddings

@@ -25,6 +25,7 @@ def run(args):
     run = Run(args, resume=bool(source))
     run.write_json('environment.json', environment(mx))
     print(f'run folder: {run.folder}')
+    session.list_unreadable(run.folder / 'unreadable.txt')
     data, kept = session.data, {}
 
     def evaluate(epoch):
@@ -60,7 +61,7 @@ def run(args):
         run.close()
         print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={run.folder}')
         return stop.status
-    result = outcome(args, state, before)
+    result = dict(outcome(args, state, before), data=session.found)
     run.write_json('result.json', result)
     if args.figures:
         pictures.end(session, run, kept.get('test'), before)

@@ -10,6 +10,7 @@ from core.flags import bounded, switch
 from datasets import benchmarks, folder, glyphs, store
 from datasets.records import Data
 from datasets.transforms import TRANSFORMS
+from datasets.verify import readable
 
 # name -> function(root, **options of its own) -> Data; root None: the folder that the data set chooses itself.
 DATASETS = {
@@ -75,7 +76,8 @@ def add_args(group):
     group.add_argument('--num_workers', '--workers', dest='num_workers', type=bounded(int, 0), default=None,
                        help='threads that read and augment; 0: none; default: one for each processor')
     group.add_argument('--on_bad_image', choices=('error', 'skip'), default='error',
-                       help='a file that cannot be decoded: stop and name it, or take another image of its class')
+                       help='images that cannot be read: stop before training and name them; or decode every image '
+                            'once, and leave out of everything what cannot be read')
     for declare in FLAGS:
         declare(group)
 
@@ -85,13 +87,13 @@ def from_args(args):
     name = resolve(args.data_name)
     options = OPTIONS[name](args) if name in OPTIONS else {}
     data = load(name, args.data_dir or None, crop_box=args.crop_box, val_classes=args.val_classes,
-                fold=args.fold, **options)
+                fold=args.fold, on_bad_image=args.on_bad_image, threads=args.num_workers, **options)
     if args.cache == 'store':
         store.attach(data, args.transform, args.image_size, **store.options(args))
     return data
 
 
-def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, **options):
+def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, on_bad_image='error', threads=None, **options):
     """A data set by name.
 
     Parameters
@@ -101,6 +103,9 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, **options
     crop_box : cut every image to its bounding box when it is read
     val_classes : hold out that many of the last training classes as Data.val; below 1: that share of them
     fold : (I, N): the training classes without the I-th of N folds (from 1) train, that fold is Data.test
+    on_bad_image : 'error': UserError when an image is missing, cut off or no picture; 'skip': every image is decoded
+        once, and those that cannot be are left out and listed in Data.unreadable; None: no file is opened
+    threads : that look at files; None: one for each processor
     options : of this data set alone, such as split='within' of `folder`, classes=50 of `glyphs`
 
     Returns
@@ -119,8 +124,8 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, **options
     (8, 4, 'zero-shot', (48, 48, 3))
     """
     name = resolve(name)
-    data = DATASETS[name](root, **options)
-    if data.protocol in ('zero-shot', 'query-gallery'):
+    data = DATASETS[name](os.path.expanduser(root) if root else None, **options)
+    if data.train is not None and data.protocol in ('zero-shot', 'query-gallery'):
         both = np.intersect1d(data.train.classes, data.test.classes)
         if len(both):
             first = data.train.names[int(np.searchsorted(data.train.classes, both[0]))]
@@ -140,6 +145,8 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, **options
                             f'scored by {data.protocol}. Fix: leave the flag out')
         train, test = one_fold(data.train, *fold)
         data = data._replace(train=train, test=test, val=None, protocol='zero-shot')
+    if on_bad_image is not None:
+        data = readable(data, on_bad_image, threads)
     if crop_box:
         cut_to_boxes(data)
     return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))

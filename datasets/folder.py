@@ -1,23 +1,28 @@
 """Your own photos: a folder of class folders, or a CSV file."""
 
 import os
+import re
 
 import numpy as np
 
 from core.errors import UserError
+from core.tables import read_table
+from core.text import printable
 from datasets.records import Data, Split
+from datasets.scan import PARTS, scan, scan_flat
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif', '.ppm', '.pgm')
-PARTS = ('train', 'test', 'val', 'query', 'gallery')
-BOX = ['x', 'y', 'w', 'h']
+BOX = ('x', 'y', 'w', 'h')
+UNLABELLED = '(unlabelled)'     # the one class of photos without labels
 
 
 def add_args(group):
     """Flags of the data set `folder`."""
-    group.add_argument('--split', default='auto', metavar='auto|classes|FILE',
+    group.add_argument('--split', default='auto', metavar='auto|classes|within|none|FILE',
                        help='which images train: classes: the first half of the classes, by sorted name, the others '
-                            'are for testing; FILE: a CSV with the columns path,split; auto: the split column of the '
-                            'CSV or the folders train and test (or query and gallery), and else classes')
+                            'are for testing; within: the first half of the images of each class, for a few classes; '
+                            'none: all are for testing and labels are not used (embed); FILE: a CSV with the columns '
+                            'path,split; auto: the split column of the CSV or the folders train and test (or query '
+                            'and gallery), and else classes')
 
 
 def options(args):
@@ -26,188 +31,186 @@ def options(args):
 
 
 def load(root=None, *, split='auto'):
-    """Data from a folder: ROOT/class/image, ROOT/train/class/image and ROOT/test/..., or a CSV file.
+    """Data from ROOT/class/image, from ROOT/train/class/image and ROOT/test/..., or from a CSV file.
 
     The CSV has a header line with the columns path (relative to the file's folder, or absolute), label, and if wanted
-    split (train, test, val, query or gallery), super_label, and x,y,w,h (a bounding box in pixels).
+    split (train, test, val, query or gallery), super_label, and x,y,w,h (a bounding box in pixels). Photos without
+    class folders or without a column label are loaded as one test part, to be embedded.
+
+    Parameters
+    ----------
+    root : the folder or the CSV file
+    split : 'auto', 'classes', 'within', 'none' or a CSV file path,split; see --split
+
+    Returns
+    -------
+    Data; its protocol is 'unlabelled' for photos without labels
+
+    Raises
+    ------
+    UserError : nothing there, no picture, a wrong list
     """
-    import pandas
-    source = root
-    if not source:
+    if not root:
         raise UserError('--data_name=folder needs --data_dir: a folder of class folders, or a CSV file')
+    source = os.path.expanduser(root)
+    shown = printable(source)
     if not os.path.exists(source):
-        raise UserError(f'--data_dir={source} does not exist')
-    if os.path.isdir(source):
-        root, table = source, scan(source)
-    else:
-        root, table = os.path.dirname(source), read_table(source, ('path', 'label'))
+        raise UserError(f'--data_dir={shown} does not exist')
     notes = []
-    if split not in ('auto', 'classes'):
-        table = with_split_of(table, split, notes)
-    elif split == 'classes' and 'split' in table:
-        table = table.drop(columns='split')
-    table = without_duplicates(table, source, notes)
+    table = from_folder(source, split) if os.path.isdir(source) else from_csv(source, split, notes)
+    folder = source if os.path.isdir(source) else os.path.dirname(source)
+    if 'label' not in table:
+        test = Split(np.zeros(len(table['path']), dtype=np.int64), table['path'], [UNLABELLED], folder)
+        return Data('folder', None, test, 'unlabelled', ignored=table['ignored'])
+    if split not in ('auto', 'classes', 'within', 'none'):
+        table = with_split_of(table, split, folder, notes)
     names, class_id = number(table['label'])
-    if 'split' in table:
-        part = lower(table['split'], source)
-    else:
-        if len(names) < 2:
-            raise UserError(f'{source} has one class ({names[0]}); --split=classes needs at least two')
-        part = pandas.Series(np.where(class_id < len(names) // 2, 'train', 'test'), dtype='category')
-    return build(root, table, names, class_id, part, source, notes)
+    if split in ('classes', 'within') or 'split' not in table:
+        first = class_id < len(names) // 2
+        table['split'] = within(class_id) if split == 'within' else np.where(first, 'train', 'test')
+    return build(folder, table, [printable(name) for name in names], class_id, shown, notes)
 
 
-def scan(root):
-    """Table path, label[, split] of a folder."""
-    import pandas
-    inside = subfolders(root)
-    parts = [name for name in inside if name.lower() in PARTS]
-    if parts and len(parts) == len(inside) and 'train' in [p.lower() for p in parts]:
-        tables = []
-        for name in parts:
-            table = class_folders(root, name)
-            table['split'] = name.lower()
-            tables.append(table)
-        table = pandas.concat(tables, ignore_index=True)
-    else:
-        table = class_folders(root, '')
-    if not len(table):
-        raise UserError('{} holds no image in a class folder (ROOT/CLASS/IMAGE with one of {})'.format(
-            root, ' '.join(SUFFIXES)))
+def from_folder(root, split):
+    """{column: values} of a folder: path, and with class folders label and, where it has such folders, split."""
+    listing = scan_flat(root) if split == 'none' else scan(root)
+    table = {'path': listing.paths, 'label': listing.labels, 'ignored': dict(listing.ignored)}
+    if split != 'none' and not listing.paths:
+        listing = scan_flat(root)
+        table = {'path': listing.paths, 'ignored': dict(listing.ignored)}
+    if not listing.paths:
+        what = ', '.join(f'{count} {words}' for words, count in listing.ignored.items())
+        raise UserError(f'{printable(root)} holds no image (ROOT/CLASS/IMAGE)' + (f'; ignored: {what}' if what else ''))
+    if split == 'none':
+        del table['label']
+    elif listing.parts is not None:
+        table['split'] = listing.parts
     return table
 
 
-def subfolders(path):
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
-    except OSError as error:
-        raise UserError(f'{path} cannot be read: {error.strerror}') from error
+def from_csv(source, split, notes):
+    """{column: values} of a CSV file, paths in their shortest form, repeated rows dropped."""
+    listed = read_table(source, ('path',))
+    table = {'path': shortest(listed['path'], os.path.dirname(source)), 'ignored': {}}
+    if 'label' in listed and split != 'none':
+        table['label'] = listed.filled('label')
+        if 'super_label' in listed:
+            table['super_label'] = listed.filled('super_label')
+        if 'split' in listed:
+            table['split'] = parts(listed)
+        if all(name in listed for name in BOX):
+            table['box'] = np.stack([listed.numbers(name) for name in BOX], axis=1)
+            wrong = np.flatnonzero((table['box'][:, 2:] <= 0).any(axis=1))
+            if len(wrong):
+                raise listed.error(wrong[0], 'the box has no width or no height')
+    return without_duplicates(table, listed, notes)
 
 
-def class_folders(root, part):
-    """Table path, label of ROOT/part/CLASS/**/IMAGE, sorted; paths are relative to root."""
-    import pandas
-    paths, labels = [], []
-    for name in subfolders(os.path.join(root, part)):
-        found = []
-        for folder, inside, files in os.walk(os.path.join(root, part, name)):
-            inside.sort()
-            base = os.path.relpath(folder, root)
-            found += [os.path.join(base, file) for file in files
-                      if file.lower().endswith(SUFFIXES) and not file.startswith('.')]
-        paths += sorted(found)
-        labels += [name] * len(found)
-    return pandas.DataFrame({'path': paths, 'label': labels}, dtype=object)
+def parts(listed):
+    """The split column in the words of PARTS; UserError names the line of another."""
+    words = [word.lower() for word in listed.filled('split')]
+    for row, word in enumerate(words):
+        if word not in PARTS:
+            raise listed.error(row, f'the split {printable(word)!r} is unknown. Legal values: {", ".join(PARTS)}')
+    return [PARTS[word] for word in words]
 
 
-def read_table(path, needed):
-    """The CSV file as a table of strings; UserError when it lacks a column or a value."""
-    import pandas
-    try:
-        table = pandas.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
-        raise UserError(f'{path} does not exist') from error
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be read as a CSV file: {error}') from error
-    table.columns = [str(name).strip().lower() for name in table.columns]
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise UserError('{} has no column {}. Its first line names {}; wanted: path,label and if you like split,'
-                        'super_label,x,y,w,h'.format(path, ' and '.join(missing), ','.join(table.columns)))
-    for name in needed + (('split',) if 'split' in table else ()):
-        empty = (table[name].str.strip() == '').to_numpy()
-        if empty.any():
-            raise UserError(f'{path}, line {int(empty.argmax()) + 2}: the column {name} is empty')
-    if not len(table):
-        raise UserError(f'{path} has a header but no image')
-    return table
+def shortest(paths, folder):
+    """Paths relative to `folder` where they lie below it: ./a.jpg, b/../a.jpg and a.jpg are one image."""
+    base = os.path.join(os.path.abspath(folder), '')
+    short = []
+    for path in paths:
+        path = os.path.normpath(os.path.expanduser(path))
+        short.append(path[len(base):] if path.startswith(base) else path)
+    return short
 
 
-def with_split_of(table, path, notes):
+def without_duplicates(table, listed, notes):
+    """The table without repeated rows; the same image under two labels or in two parts is an error."""
+    first, kept = {}, []
+    columns = [name for name in ('label', 'split') if name in table]
+    for row, path in enumerate(table['path']):
+        before = first.setdefault(path, row)
+        if before == row:
+            kept.append(row)
+            continue
+        for name in columns:
+            if table[name][row] != table[name][before]:
+                raise listed.error(row, f'the image {printable(path)} has the {name} '
+                                        f'{printable(table[name][row])!r}, and in line {listed.lines[before]} '
+                                        f'{printable(table[name][before])!r}')
+    if len(kept) < len(listed):
+        notes.append(f'{len(listed) - len(kept)} images were listed more than once and count once')
+    return take(table, kept)
+
+
+def take(table, rows):
+    """The rows of every column."""
+    def of(values):
+        if isinstance(values, dict):
+            return values
+        return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+    return {name: of(values) for name, values in table.items()}
+
+
+def with_split_of(table, path, folder, notes):
     """The table with the split column of another CSV, joined by path; images that it does not name are left out."""
+    path = os.path.expanduser(path)
     other = read_table(path, ('path', 'split'))
-    if other['path'].duplicated().any():
-        raise UserError('{} names {} twice'.format(path, other['path'][other['path'].duplicated()].iloc[0]))
-    unknown = ~other['path'].isin(table['path'])
-    if unknown.any():
-        raise UserError('{} names {} images that --data_dir does not have, such as {}'.format(
-            path, int(unknown.sum()), other['path'][unknown].iloc[0]))
-    left_out = len(table['path'].unique()) - len(other)
-    if left_out:
-        notes.append(f'{left_out} images are not named in {path} and left out')
-    return table.drop(columns='split', errors='ignore').merge(other[['path', 'split']], on='path', how='inner')
-
-
-def without_duplicates(table, source, notes):
-    """Drop repeated rows with a note; the same image under two labels or in two parts is an error."""
-    again = table['path'].duplicated().to_numpy()
-    if not again.any():
-        return table
-    keys = [name for name in ('path', 'label', 'split') if name in table]
-    conflict = again & ~table[keys].astype(str).duplicated().to_numpy()
-    if conflict.any():
-        path = table['path'][conflict].iloc[0]
-        rows = table[keys[1:]][table['path'] == path].drop_duplicates()
-        raise UserError('{}: the image {} is listed with different {}: {}'.format(
-            source, path, ' and '.join(keys[1:]), '; '.join(','.join(map(str, r)) for r in rows.to_numpy())))
-    notes.append(f'{int(again.sum())} images were listed more than once and count once')
-    return table[~again].reset_index(drop=True)
+    row_of = {name: row for row, name in enumerate(table['path'])}
+    rows, seen = [], set()
+    for row, name in enumerate(shortest(other['path'], folder)):
+        if name not in row_of:
+            raise other.error(row, f'--data_dir has no image {printable(name)}')
+        if name in seen:
+            raise other.error(row, f'the image {printable(name)} is there twice')
+        seen.add(name)
+        rows.append(row_of[name])
+    chosen = parts(other)
+    order = np.argsort(rows, kind='stable')
+    if len(rows) < len(row_of):
+        notes.append(f'{len(row_of) - len(rows)} images are not named in {printable(path)} and left out')
+    return dict(take(table, [rows[k] for k in order]), split=[chosen[k] for k in order])
 
 
 def number(labels):
     """(sorted names, int64 (N,) index into them). Names that are all whole numbers are sorted as numbers."""
-    import pandas
-    codes, names = pandas.factorize(labels)
-    names = [str(name) for name in names]
-    whole = all(name.lstrip('-').isdigit() for name in names)
-    order = sorted(range(len(names)), key=(lambda k: (int(names[k]), names[k])) if whole else names.__getitem__)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    return [names[k] for k in order], rank[codes]
+    names = sorted(set(labels))
+    if all(re.fullmatch(r'-?[0-9]{1,18}', name) for name in names):
+        names.sort(key=lambda name: (int(name), name))
+    rank = {name: k for k, name in enumerate(names)}
+    return names, np.array([rank[label] for label in labels], dtype=np.int64)
 
 
-def lower(split, source):
-    """The split column in lower case; UserError on a word that is not one of PARTS."""
-    split = split.astype('category')
-    words = [str(word).strip().lower() for word in split.cat.categories]
-    wrong = [word for word in words if word not in PARTS]
-    if wrong:
-        raise UserError('{}: the split {!r} is unknown. Legal values: {}'.format(source, wrong[0], ', '.join(PARTS)))
-    return split.astype(str).str.strip().str.lower().astype('category')
+def within(class_id):
+    """Parts that train on the first half of each class (the larger one) and test on the rest."""
+    if np.bincount(class_id).max() < 2:
+        raise UserError('--split=within needs two images of a class at least, and every class has a single one')
+    chosen = np.full(len(class_id), 'test', dtype=object)
+    for label in np.unique(class_id):
+        rows = np.flatnonzero(class_id == label)
+        chosen[rows[:-(len(rows) // 2)] if len(rows) > 1 else rows] = 'train'
+    return chosen
 
 
-def read_boxes(table, source):
-    """float64 (N, 4) of the columns x, y, w, h."""
-    import pandas
-    boxes = table[BOX].apply(pandas.to_numeric, errors='coerce').to_numpy(dtype=np.float64)
-    wrong = np.isnan(boxes).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
-    if wrong.any():
-        raise UserError('{}: the box of {} is not four numbers x,y,w,h with w and h above 0'.format(
-            source, table['path'].iloc[int(wrong.argmax())]))
-    return boxes
-
-
-def build(root, table, names, class_id, part, source, notes):
-    """Data from the table and the part of each row."""
-    part = part.to_numpy()
-    names = dict(enumerate(names))
-    paths = table['path'].to_numpy(dtype=object)
-    boxes = read_boxes(table, source) if all(name in table for name in BOX) else None
+def build(root, table, names, class_id, source, notes):
+    """Data from the table and the class of each row."""
+    part, paths = np.asarray(table['split'], dtype=object), np.asarray(table['path'], dtype=object)
+    names, boxes = dict(enumerate(names)), table.get('box')
     above = number(table['super_label'])[1] if 'super_label' in table else None
 
     def split(rows, classes=None, query=None):
         return Split(class_id[rows], paths[rows], names, root, classes, query,
                      None if boxes is None else boxes[rows], None if above is None else above[rows])
 
-    found = set(part)
-    if 'train' not in found or not found & {'test', 'query', 'gallery'}:
-        raise UserError('{} has images for {} only; it needs train and test (or query and gallery)'.format(
-            source, ', '.join(sorted(found))))
+    found = set(part.tolist())
+    if not found & {'test', 'query', 'gallery'}:
+        raise UserError(f'{source} has images for {", ".join(sorted(found))} only; it needs test (or query and '
+                        'gallery)')
     searched = bool(found & {'query', 'gallery'})
     if searched and ('test' in found or not {'query', 'gallery'} <= found):
-        raise UserError('{}: the test part is either test, or query and gallery together; found {}'.format(
-            source, ', '.join(sorted(found))))
+        raise UserError(f'{source}: the test part is either test, or query and gallery together; found '
+                        f'{", ".join(sorted(found))}')
     rows = np.flatnonzero(np.isin(part, ('query', 'gallery') if searched else ('test',)))
     trained = np.unique(class_id[part == 'train'])
     shared = np.isin(np.unique(class_id[rows]), trained)
@@ -223,5 +226,5 @@ def build(root, table, names, class_id, part, source, notes):
         if len(lost):
             notes.append(f'{len(lost)} query classes have no image in the gallery, such as {test.names[lost[0]]}: '
                          'they can never be found')
-    val = split(np.flatnonzero(part == 'val')) if 'val' in found else None
-    return Data('folder', split(np.flatnonzero(part == 'train')), test, protocol, val, tuple(notes))
+    train, val = (split(np.flatnonzero(part == name)) if name in found else None for name in ('train', 'val'))
+    return Data('folder', train, test, protocol, val, tuple(notes), ignored=table['ignored'])

@@ -1,6 +1,5 @@
 """The loader: plans in, batches of uint8 pictures out, read and augmented by threads."""
 
-import os
 import threading
 import time
 from collections import deque
@@ -11,7 +10,7 @@ import numpy as np
 from core.contracts import Batch, Plan
 from core.errors import UserError
 from core.lazy import lazy
-from datasets.pictures import BadImage
+from datasets.threads import default_workers
 
 cv2 = lazy('cv2')
 
@@ -23,11 +22,6 @@ def sequential(n, batch_size):
     starts = range(0, n, batch_size)
     rows = (np.arange(start, min(start + batch_size, n)) for start in starts)
     return [Plan(index, np.zeros(len(index), dtype=np.uint32), None) for index in rows]
-
-
-def default_workers():
-    """One thread for each processor that this process may use, at most 16."""
-    return min(len(os.sched_getaffinity(0)), 16)
 
 
 class Loader:
@@ -43,24 +37,17 @@ class Loader:
     transform : callable (image uint8 (H, W, 3), RandomState) -> uint8 (S, S, 3). If it has `draw_batch(RandomState)`,
         that is called once for each batch and its result given to every item as third argument.
     num_workers : threads; 0 works in the caller; None: one for each processor
-    on_bad_image : 'error' raises BadImage naming the file; 'skip' takes the next readable image of the same class
 
     Attributes
     ----------
     wait_seconds : time that the consumer has spent waiting for pictures
-    replaced : {row of a bad image: row that stood in for it}, filled by on_bad_image='skip'. An evaluation must leave
-        these rows out.
     """
 
-    def __init__(self, split, transform, num_workers=None, on_bad_image='error'):
-        if on_bad_image not in ('error', 'skip'):
-            raise UserError(f'--on_bad_image={on_bad_image} is unknown. Legal values: error, skip')
+    def __init__(self, split, transform, num_workers=None):
         self.split, self.transform = split, transform
         self.num_workers = default_workers() if num_workers is None else num_workers
-        self.skip = on_bad_image == 'skip'
         self.wait_seconds = 0.0
-        self.replaced = {}
-        self._lock, self._local = threading.Lock(), threading.local()
+        self._local = threading.local()
         self._shape = None
         if self.num_workers:
             cv2.setNumThreads(0)    # our threads are the parallelism; OpenCV's own would only compete with them
@@ -98,7 +85,7 @@ class Loader:
         shared = () if draw is None else (draw(np.random.RandomState([int(plan.seed[0]), n])),)
         index = np.array(plan.index, dtype=np.int64)
         if self._shape is None:
-            self._shape = self._item(int(index[0]), plan.seed[0], shared)[0].shape
+            self._shape = self._item(int(index[0]), plan.seed[0], shared).shape
         image = np.empty((n,) + self._shape, dtype=np.uint8)
         if pool is None:
             self._fill(image, index, plan.seed, shared, 0, n)
@@ -115,21 +102,20 @@ class Loader:
 
     def _fill(self, image, index, seed, shared, start, stop):
         for k in range(start, stop):
-            picture, row = self._item(int(index[k]), seed[k], shared)
+            picture = self._item(int(index[k]), seed[k], shared)
             if picture.shape != self._shape:
                 raise ValueError(f'the transform returned a picture of shape {self._shape} and one of '
-                                 f'{picture.shape} for {self.split.path(row)}')
+                                 f'{picture.shape} for {self.split.path(int(index[k]))}')
             image[k] = picture
-            index[k] = row
 
     def _item(self, row, seed, shared):
-        used, source = self._read(row)
+        source = self.split.read(row)
         try:
-            return self.transform(source, self._rng(seed), *shared), used
+            return self.transform(source, self._rng(seed), *shared)
         except UserError:
             raise
         except Exception as error:
-            raise RuntimeError(f'the transform failed on {self.split.path(used)}: {error}') from error
+            raise RuntimeError(f'the transform failed on {self.split.path(row)}: {error}') from error
 
     def _rng(self, seed):
         """RandomState(seed); seeding again the thread's own object is 50 times faster than making one."""
@@ -137,27 +123,3 @@ class Loader:
             self._local.rng = np.random.RandomState()
         self._local.rng.seed(seed)
         return self._local.rng
-
-    def _read(self, row):
-        """(row that was read, its image)."""
-        if not self.skip:
-            return row, self.split.read(row)
-        if row not in self.replaced:
-            try:
-                return row, self.split.read(row)
-            except BadImage as error:
-                first = error
-        else:
-            first = None
-        members = np.flatnonzero(self.split.labels == self.split.labels[row])
-        after = np.roll(members, -int(np.searchsorted(members, row)) - 1)[:-1]
-        for other in after.tolist():
-            try:
-                image = self.split.read(other)
-            except BadImage:
-                continue
-            with self._lock:
-                self.replaced[row] = other
-            return other, image
-        raise UserError(f'no image of class {self.split.names[self.split.labels[row]]} can be read: '
-                        f'{first or self.split.path(row)}')

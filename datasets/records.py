@@ -2,21 +2,26 @@
 
 import os
 from collections import namedtuple
+from types import MappingProxyType
 
 import numpy as np
 
 from core.errors import UserError
 from datasets.pictures import read_image
 
-Data = namedtuple('Data', 'name train test protocol val notes pairs', defaults=(None, (), None))
+Data = namedtuple('Data', 'name train test protocol val notes pairs ignored unreadable',
+                  defaults=(None, (), None, MappingProxyType({}), ()))
 Data.__doc__ = """A loaded data set.
 
 name : the name it is registered under
 train, test, val : Split; val is None unless --val_classes holds classes out
 protocol : 'zero-shot' (test classes are not trained on), 'query-gallery' (zero-shot with test.query),
-    'classification' (the test labels are the training labels), 'mixed' (some test classes are trained on), 'pairs'
+    'classification' (the test labels are the training labels), 'mixed' (some test classes are trained on), 'pairs',
+    'unlabelled' (photos to be embedded; train is None)
 notes : sentences about the data that the user should read
 pairs : for 'pairs': dict of arrays (P,): a and b (rows of test), same (bool), fold (0..); train may then be None
+ignored : {what: number} of files and folders that were not taken
+unreadable : (path, reason) of images that were left out because they cannot be read
 """
 
 
@@ -28,7 +33,7 @@ class Split:
     class_id : (N,) the raw class id of each image
     paths : sequence of N str, relative to `root` or absolute; None for images that come from `reader` alone
     names : {raw id: name} or names in ascending order of the raw ids; None: the ids themselves
-    root : folder that the paths are relative to
+    root : folder that the paths are relative to; made absolute, so that a change of folder changes nothing
     classes : ascending raw ids that the labels count; None: those that occur. Two splits that share their labels
         (classification) are given the same.
     query : None or bool (N,): True for a query, False for a gallery image
@@ -57,7 +62,7 @@ class Split:
         else:
             self.names = list(names)
         n = len(self.class_id)
-        self.root = root
+        self.root = os.path.abspath(root)
         self.paths = np.full(n, '', dtype=object) if paths is None else np.asarray(paths, dtype=object)
         self.query = None if query is None else np.asarray(query, dtype=bool)
         self.boxes = None if boxes is None else np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
@@ -97,16 +102,16 @@ class Split:
             image = cut(image, self.boxes[i])
         return image
 
-    def subset(self, index, keep_classes=False):
+    def subset(self, index, classes=None):
         """The rows `index` (int or bool array) as a Split of its own; labels are 0..C-1 of the classes that are left.
 
-        keep_classes : True keeps the label of every class, also of those that lost all their images
+        classes : ascending raw ids that the labels count instead, for two splits that share their labels
         """
         index = np.asarray(index)
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         if not len(index):
             raise UserError('a part of the data set would have no images')
-        classes = self.classes if keep_classes else np.unique(self.class_id[index])
+        classes = np.unique(self.class_id[index]) if classes is None else np.asarray(classes, dtype=np.int64)
         at = np.searchsorted(self.classes, classes)
 
         def take(values):

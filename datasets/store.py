@@ -27,10 +27,10 @@ from tqdm import tqdm
 from core.errors import UserError, pick_name
 from core.flags import bounded
 from core.lazy import lazy
-from datasets.loader import default_workers
 from datasets.pictures import read_image
 from datasets.preparation.download import explain, writable
 from datasets.records import cut
+from datasets.threads import default_workers
 from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, scaled, short_side
 
 cv2 = lazy('cv2')

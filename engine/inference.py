@@ -7,14 +7,11 @@ from datasets.loader import Loader, sequential
 
 
 def predict(job, split):
-    """(embeddings (N, D), predicted class int64 (N,), replaced) of a split; the classes are those of the training set.
-
-    replaced : {row of an image that cannot be read: row that stood in for it}, with --on_bad_image=skip
-    """
+    """(embeddings (N, D), predicted class int64 (N,)) of a split; the classes are those of the training set."""
     embeddings, classes = [], []
-    loader = Loader(split, job.test_transform, job.args.num_workers, job.args.on_bad_image)
+    loader = Loader(split, job.test_transform, job.args.num_workers)
     for batch in loader(sequential(len(split), job.args.test_batch_size)):
         out = job.net(nd.array(batch.image, ctx=job.ctx[0], dtype='uint8'))
         embeddings.append(out.embedding.asnumpy())
         classes.append(job.criterion.logits(out).asnumpy().argmax(axis=1))
-    return np.concatenate(embeddings), np.concatenate(classes), loader.replaced
+    return np.concatenate(embeddings), np.concatenate(classes)

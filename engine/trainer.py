@@ -75,7 +75,7 @@ class Trainer:
         self.constants = constants or {}
         self.args, self.train, self.sampler, self.run, self.ctx = args, train, sampler, run, ctx
         self.net, self.criterion, self.evaluate, self.embed_train = net, criterion, evaluate, embed_train
-        self.loader = Loader(train, transform, args.num_workers, args.on_bad_image)
+        self.loader = Loader(train, transform, args.num_workers)
         self.state = {'epoch': args.start_epoch, 'step': 0, 'iteration': 0, 'loss_sum': 0.0, 'loss_count': 0,
                       'seconds': 0.0, 'images': 0, 'schedule': None, 'stopping': None, 'best': {}, 'last': {},
                       'epoch_loss': None, 'wait_seconds': 0.0, 'num_classes': train.num_classes}

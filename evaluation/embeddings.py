@@ -15,19 +15,17 @@ Embeddings = namedtuple('Embeddings', 'embeddings labels query paths')
 Embeddings.__doc__ = """embeddings float32 (N, D); labels (N,); query None or bool (N,); paths None or N str."""
 
 
-def embed(net, split, transform, batch_size, ctx, num_workers, progress=False, on_bad_image='error', replaced=None):
+def embed(net, split, transform, batch_size, ctx, num_workers, progress=False):
     """float32 (N, D) embeddings of a datasets.records.Split, in its order.
 
     net : callable, uint8 NDArray (n, S, S, 3) on ctx -> Out(embedding (n, D), feature)
     transform : the test transform of datasets.transforms; num_workers : threads that read images
-    on_bad_image : 'error', or 'skip': another image of the class stands in, and `replaced` (a dict) gets
-        {row: row that stood in}; these rows must not be scored
     """
     from core.runtime import nd
     from datasets.loader import Loader, sequential
     if not len(split):
         raise UserError('there is no image to embed')
-    loader = Loader(split, transform, num_workers, on_bad_image)
+    loader = Loader(split, transform, num_workers)
     out, waiting = None, None
 
     def collect():
@@ -45,8 +43,6 @@ def embed(net, split, transform, batch_size, ctx, num_workers, progress=False, o
             waiting = plan.index, embedding
             bar.update(len(plan.index))
         collect()
-    if replaced is not None:
-        replaced.update(loader.replaced)
     return out
 
 

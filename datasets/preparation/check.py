@@ -12,9 +12,9 @@ from tqdm import tqdm
 from core.errors import UserError
 from core.files import write_json
 from datasets.benchmarks import index
-from datasets.loader import default_workers
 from datasets.pictures import BadImage, decode
 from datasets.preparation.download import writable
+from datasets.threads import default_workers
 
 SHOWN = 10
 

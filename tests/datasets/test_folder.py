@@ -1,161 +1,23 @@
-"""Records, the built-in letters, folders and CSV files, the loader."""
+"""Folders of photos and CSV files: splits, lists, and what is said about them."""
 
 import argparse
-import hashlib
 import os
-import pathlib
 
-import cv2
 import numpy as np
 import pytest
 
 import datasets
-from core.contracts import Plan
 from core.errors import UserError
-from datasets import glyphs
-from datasets.loader import Loader, sequential
-from datasets.pictures import BadImage
-from datasets.records import Split, cut
-from datasets.transforms import get_transform
+from datasets import summary
 from tests.datasets.test_pictures import PHOTO, as_pil, write
 from tests.shared import SHARED, needs_shared
 
-RNG = np.random.RandomState
-
-
-def parsed(*argv):
-    parser = argparse.ArgumentParser()
-    datasets.add_args(parser)
-    return parser.parse_args(list(argv))
-
 
 def load(*argv):
-    return datasets.from_args(parsed(*argv))
+    parser = argparse.ArgumentParser()
+    datasets.add_args(parser)
+    return datasets.from_args(parser.parse_args(list(argv)))
 
-
-# --- records ----------------------------------------------------------------------------------------------------------
-
-def test_labels_are_counted_from_zero_and_the_raw_ids_stay():
-    split = Split([7, 3, 7, 100], ['a', 'b', 'c', 'd'], {3: 'three', 7: 'seven', 100: 'hundred'}, root='/r')
-    assert split.labels.tolist() == [1, 0, 1, 2] and split.class_id.tolist() == [7, 3, 7, 100]
-    assert split.names == ['three', 'seven', 'hundred'] and split.num_classes == 3 and split.path(3) == '/r/d'
-    part = split.subset([3, 0])
-    assert part.labels.tolist() == [1, 0] and part.names == ['seven', 'hundred'] and part.paths.tolist() == ['d', 'a']
-    assert split.subset(split.labels == 2, keep_classes=True).labels.tolist() == [2]
-    with pytest.raises(UserError):
-        split.subset([])
-    with pytest.raises(ValueError):
-        Split([1, 2], classes=[1, 3])
-
-
-def test_a_part_reads_the_images_of_the_whole():
-    images = RNG(0).randint(0, 256, (5, 4, 4)).astype(np.uint8)
-    split = Split([0, 0, 1, 1, 2], reader=images.__getitem__, boxes=[[1, 1, 2, 3]] * 5)
-    part = split.subset([4, 2])
-    assert part.read(0).shape == (4, 4, 3)
-    np.testing.assert_array_equal(part.read(1)[:, :, 2], images[2])
-    part.crop_box = True
-    np.testing.assert_array_equal(part.read(1)[:, :, 0], images[2][1:4, 1:3])
-
-
-def test_boxes_are_bounded_by_the_image_and_never_empty():
-    assert cut(PHOTO, (50, 40, 100, 100)).shape == (4, 10, 3)
-    assert cut(PHOTO, (-5, -5, 10, 10)).shape == (5, 5, 3)
-    assert cut(PHOTO, (500, 500, 3, 3)).shape == (1, 1, 3)
-    assert cut(PHOTO, (3, 3, 0, 0)).shape == (1, 1, 3)
-
-
-# --- the built-in letters ---------------------------------------------------------------------------------------------
-
-SMALL = ('--glyphs_classes=6', '--glyphs_instances=16')
-
-
-@pytest.fixture(scope='module')
-def letters():
-    return glyphs.choose(400)
-
-
-@pytest.mark.parametrize('level, digest', [('easy', '43b6228c0862438c'), ('hard', '74ed41da5a7a0f3d')])
-def test_the_same_pixels_everywhere(letters, level, digest):
-    images = glyphs.draw_all(letters[:3], 16, level, 0)
-    assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == digest
-    again = glyphs.draw_all(letters[2:3], 3, level, 0)               # whatever else is drawn
-    np.testing.assert_array_equal(again, images[32:35])
-    assert (glyphs.draw_all(letters[:1], 1, level, 1)[0] != images[0]).any()
-
-
-def test_the_chosen_letters_are_pinned_and_differ_in_shape(letters):
-    assert len(set(letters.tolist())) == 400
-    assert hashlib.sha256(','.join(map(str, letters.tolist())).encode()).hexdigest()[:16] == '49d672a409e31e12'
-    for group in ('AΑА', 'oοоOΟО', 'HΗН', 'xXхХ', 'cCсС', 'ij'):    # Latin, Greek, Cyrillic
-        assert sum(ord(letter) in letters for letter in group) <= 1
-    with pytest.raises(UserError, match='--glyphs_classes=900'):
-        glyphs.choose(1800)
-
-
-def test_filling_against_the_definition():
-    square = [np.array([[0, 0], [0, 100], [100, 100], [100, 0]])]
-    hole = [np.array([[25, 25], [75, 25], [75, 75], [25, 75]])]
-    side = 10
-    solid = glyphs.fill(glyphs.place(square, 5, side=side), side)
-    assert solid.sum() == 20 * 20 and solid[10:30, 10:30].all()
-    ring = glyphs.fill(glyphs.place(square + hole, 5, side=side), side)
-    assert ring.sum() == 20 * 20 - 10 * 10
-    turned = glyphs.fill(glyphs.place(square, 5, angle=30, side=side), side)
-    assert abs(int(turned.sum()) - 400) <= 8 and turned[16, 8] and not turned[23, 8]    # counter-clockwise
-    assert glyphs.thicken(solid, 1).sum() == 400 + 4 * 20 and glyphs.thicken(solid, -1).sum() == 18 * 18
-
-
-def test_glyphs_loads_disjoint_letters_and_keeps_them_in_one_file(tmp_path):
-    data = load(f'--data_dir={tmp_path}', *SMALL)
-    assert (len(data.train), len(data.test), data.train.num_classes, data.test.num_classes) == (96, 96, 6, 6)
-    assert not set(data.train.names) & set(data.test.names) and data.protocol == 'zero-shot'
-    assert data.train.read(0).shape == (48, 48, 3) and data.train.names[data.train.labels[0]] in data.train.path(0)
-    assert os.listdir(tmp_path) == ['easy_12x16_seed0.npz']
-    again = load(f'--data_dir={tmp_path}', *SMALL)
-    for k in (0, 50, 95):
-        np.testing.assert_array_equal(again.test.read(k), data.test.read(k))
-    cache = next(tmp_path.iterdir())
-    for damaged in (b'', cache.read_bytes()[:1000]):
-        cache.write_bytes(damaged)
-        np.testing.assert_array_equal(load(f'--data_dir={tmp_path}', *SMALL).test.read(7), data.test.read(7))
-
-
-def test_letters_that_cannot_be_kept_say_where(tmp_path):
-    blocked = tmp_path / 'file'
-    blocked.write_text('x')
-    with pytest.raises(UserError, match='--data_dir=DIR'):
-        load('--data_dir={}'.format(blocked / 'below'), *SMALL)
-
-
-def test_validation_classes_come_off_the_training_classes(tmp_path):
-    data = load(f'--data_dir={tmp_path}', *SMALL, '--val_classes=2')
-    whole = load(f'--data_dir={tmp_path}', *SMALL)
-    assert data.train.num_classes == 4 and data.val.num_classes == 2
-    assert data.train.names + data.val.names == whole.train.names
-    assert data.val.labels.min() == 0 and data.val.labels.max() == 1
-    np.testing.assert_array_equal(data.val.read(0), whole.train.read(int(np.argmax(whole.train.labels >= 4))))
-    assert load(f'--data_dir={tmp_path}', *SMALL, '--val_classes=0.5').val.num_classes == 3
-    for wrong in ('6', '0.01', '2.5'):
-        with pytest.raises(UserError, match='--val_classes'):
-            load(f'--data_dir={tmp_path}', *SMALL, '--val_classes=' + wrong)
-    with pytest.raises(UserError, match='--crop_box'):
-        load(f'--data_dir={tmp_path}', *SMALL, '--crop_box')
-
-
-def test_folds_cut_the_training_classes_and_leave_the_test_images_alone(tmp_path):
-    whole, seen = load(f'--data_dir={tmp_path}', *SMALL), []
-    for number in (1, 2, 3):
-        data = load(f'--data_dir={tmp_path}', *SMALL, f'--fold={number}/3')
-        assert data.train.num_classes == 4 and data.test.num_classes == 2 and data.val is None
-        assert sorted(data.train.names + data.test.names) == sorted(whole.train.names)
-        seen += data.test.names
-    assert seen == whole.train.names and not set(seen) & set(whole.test.names)
-    with pytest.raises(UserError, match='at most 3 folds'):
-        load(f'--data_dir={tmp_path}', *SMALL, '--fold=1/4')
-
-
-# --- folders and CSV files --------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def tree(tmp_path):
@@ -241,15 +103,15 @@ def test_classes_of_one_image_and_repeated_rows_are_said(tree):
 
 @pytest.mark.parametrize('text, words', [
     ('name,label\na,b\n', 'no column path'),
-    ('path,label\n', 'no image'),
+    ('path,label\n', 'no row'),
     ('path,label\na/0.png,\n', 'line 2: the column label is empty'),
     ('path,label,split\na/0.png,x,trian\n', "'trian' is unknown"),
     ('path,label,split\na/0.png,x,train\n', 'images for train only'),
     ('path,label,split\na/0.png,x,train\nb/0.png,y,query\n', 'query and gallery together'),
-    ('path,label\na/0.png,x\na/0.png,y\n', 'a/0.png is listed with different label: x; y'),
-    ('path,label,split\na/0.png,x,train\na/0.png,x,test\n', 'listed with different label and split'),
-    ('path,label\na/0.png,x\n', 'one class'),
-    ('path,label,x,y,w,h\na/0.png,x,1,2,3,\nb/0.png,y,1,1,1,1\n', 'the box of a/0.png'),
+    ('path,label\na/0.png,x\na/0.png,y\n', "line 3: the image a/0.png has the label 'y', and in line 2 'x'"),
+    ('path,label,split\na/0.png,x,train\na/0.png,x,test\n', "has the split 'test', and in line 2 'train'"),
+    ('path,label,x,y,w,h\na/0.png,x,1,2,3,\nb/0.png,y,1,1,1,1\n', "line 2: h is '', expected a number"),
+    ('path,label,x,y,w,h\na/0.png,x,1,2,3,0\nb/0.png,y,1,1,1,1\n', 'line 2: the box has no width or no height'),
     ('"', 'cannot be read'),
     ('', 'cannot be read'),
 ])
@@ -263,9 +125,10 @@ def test_bad_folders_and_split_files_are_explained(tree, tmp_path):
     (tmp_path / 'empty').mkdir()
     for argv, words in (
             ((tmp_path / 'nowhere',), 'does not exist'),
-            ((tmp_path / 'empty',), 'no image in a class folder'),
+            ((tmp_path / 'empty',), 'holds no image'),
             ((tree, '--split=nowhere.csv'), 'nowhere.csv does not exist'),
-            ((tree, '--split={}'.format(table(tmp_path / 's.csv', 'path,split\nz.png,train\n'))), 'such as z.png'),
+            ((tree, '--split={}'.format(table(tmp_path / 's.csv', 'path,split\nz.png,train\n'))),
+             'line 2: --data_dir has no image z.png'),
             ((tree, '--split={}'.format(table(tmp_path / 's2.csv', 'path,split\na/0.png,train\na/0.png,test\n'))),
              'twice')):
         with pytest.raises(UserError, match=words):
@@ -290,98 +153,99 @@ def test_real_photos_read_as_pil_reads_them():
         np.testing.assert_array_equal(data.train.read(k), as_pil(data.train.path(k)))
 
 
-# --- the loader -------------------------------------------------------------------------------------------------------
+# --- what messy folders hold ------------------------------------------------------------------------------------------
 
-@pytest.fixture
-def split(tmp_path):
-    """Six photos of two classes."""
-    paths = [write(str(tmp_path / f'{k}.png'), np.roll(PHOTO, 5 * k, axis=1)) for k in range(6)]
-    return Split([0, 0, 0, 1, 1, 1], paths)
-
-
-def plans(count=5, n=4):
-    rng = RNG(1)
-    return [Plan(rng.randint(6, size=n), rng.randint(2 ** 32, size=n, dtype=np.uint32), k) for k in range(count)]
-
-
-@pytest.mark.parametrize('name', ['embedding_expansion', 'ranking_batch'])
-def test_the_same_pictures_with_any_number_of_threads(split, name):
-    batches = [list(Loader(split, get_transform(name, True, 32), workers)(plans(9))) for workers in (0, 1, 2, 5)]
-    for found in zip(*batches):
-        for batch in found[1:]:
-            np.testing.assert_array_equal(batch.image, found[0].image)
-        batch = found[0]
-        assert batch.image.shape == (4, 32, 32, 3) and batch.image.dtype == np.uint8
-        assert batch.label.dtype == np.int32 and batch.index.dtype == np.int64
-        np.testing.assert_array_equal(batch.label, split.labels[batch.index])
-    assert [b.extra for b in batches[3]] == list(range(9))
-    for batch, plan in zip(batches[2], plans(9)):
-        np.testing.assert_array_equal(batch.index, plan.index)
+def test_what_is_no_picture_is_counted_and_what_archivers_leave_is_no_class(tree):
+    for name in ('__MACOSX/._x.jpg', '@eaDir/a.jpg', 'a/notes.xml', 'a/Thumbs.db', 'a/README', 'outside.png'):
+        write(str(tree / 'x.png'))
+        (tree / name).parent.mkdir(exist_ok=True)
+        os.replace(tree / 'x.png', tree / name)
+    (tree / 'a' / 'README').write_text('no picture')
+    write(str(tree / 'a' / 'no_ending.png'))
+    os.replace(tree / 'a' / 'no_ending.png', tree / 'a' / 'no_ending')
+    data = folder(tree)
+    assert data.train.names == ['a', 'b'] and 'a/no_ending' in data.train.paths
+    assert dict(data.ignored) == {
+        'the folder __MACOSX': 1, 'the folder @eaDir': 1, 'files ending in .txt': 1, 'files ending in .xml': 1,
+        'files ending in .db': 1, 'files without an ending that are no pictures': 1,
+        'pictures outside a class folder': 1}
+    found = summary.summary(data)
+    assert found['train'] == {'images': 7, 'classes': 2, 'smallest_class': {'name': 'b', 'images': 3}}
+    text = '\n'.join(summary.lines(found))
+    assert 'training: 7 images of 2 classes; smallest class: b (3 images)' in text
+    assert '1 files ending in .xml' in text and 'the folder __MACOSX' in text
 
 
-def test_a_picture_is_the_transform_of_its_image_with_its_seed(split):
-    plan = plans(1)[0]
-    transform = get_transform('embedding_expansion', True, 32)
-    batch = next(iter(Loader(split, transform, 2)([plan])))
-    for k in range(4):
-        np.testing.assert_array_equal(batch.image[k], transform(split.read(plan.index[k]), RNG(plan.seed[k])))
+def test_parts_beside_rubbish_are_parts(tmp_path):
+    for name in ('Train/a', 'train/b', 'test/c', '__MACOSX/train', 'old/x'):
+        for k in range(2):
+            write(str(tmp_path / name / f'{k}.png'))
+    data = folder(tmp_path)
+    assert data.train.names == ['a', 'b'] and data.test.names == ['c'] and data.protocol == 'zero-shot'
+    assert data.ignored['the folder old beside Train and test and train'] == 1
 
 
-def test_one_offset_for_a_batch_of_the_ranking_regulariser(tmp_path):
-    big = cv2.resize(PHOTO, (256, 256), interpolation=cv2.INTER_CUBIC)
-    split = Split([0], reader=lambda row: big)
-    offsets = []
-    for seed in range(6):
-        plan = Plan(np.zeros(12, int), np.arange(12, dtype=np.uint32) + 100 * seed, None)
-        image = next(iter(Loader(split, get_transform('ranking_batch', True, 224), 0)([plan]))).image
-        kinds = {picture.tobytes() for picture in image}
-        mirrored = {np.ascontiguousarray(picture[:, ::-1]).tobytes() for picture in image}
-        assert len(kinds) == 2 and kinds == mirrored
-        offsets.append(min(kinds))
-    assert len(set(offsets)) > 3
+@pytest.mark.parametrize('rows', ['./a/0.png,x\na/0.png,x\n', 'a//0.png,x\nb/../a/0.png,x \n'])
+def test_one_image_by_two_names_counts_once(tree, rows):
+    path = table(tree / 'l.csv', f'path,label\n{rows}{tree}/a/0.png,x\nb/0.png,y\n')
+    data = folder(path)
+    assert len(data.train) == len(data.test) == 1
+    assert any('2 images were listed more than once' in note for note in data.notes)
 
 
-def test_evaluation_visits_every_row_once(split):
-    batches = list(Loader(split, get_transform('none', False, 16), 2)(sequential(6, 4)))
-    assert [b.index.tolist() for b in batches] == [[0, 1, 2, 3], [4, 5]]
+def test_labels_01_and_1_are_two_classes(tree):
+    data = folder(table(tree / 'l.csv', 'path,label\na/0.png,01\na/1.png,1\nb/0.png,2\nb/1.png,3\n'))
+    assert data.train.names == ['01', '1'] and data.test.names == ['2', '3']
 
 
-def test_triplets_are_expanded_when_the_batch_is_due(split):
-    plan = plans(1)[0]._replace(extra=lambda: 'expanded')
-    assert next(iter(Loader(split, get_transform('none', False, 16), 0)([plan]))).extra == 'expanded'
+def test_few_classes_are_refused_with_a_split_that_works(tree, tmp_path):
+    for k in range(3):
+        for name in 'xy':
+            write(str(tmp_path / 'two' / name / f'{k}.png'))
+        write(str(tmp_path / 'lone' / str(k) / 'a.png'))
+        write(str(tmp_path / 'lone' / f'{k}b' / 'a.png'))
+    data = folder(tmp_path / 'two')
+    with pytest.raises(UserError, match='1 class to train on and 1 to test on are too few.*--split=within'):
+        summary.check_trainable(data)
+    data = folder(tmp_path / 'two', '--split=within')
+    summary.check_trainable(data)
+    assert data.protocol == 'classification' and data.train.names == data.test.names == ['x', 'y']
+    assert data.train.paths.tolist() == ['x/0.png', 'x/1.png', 'y/0.png', 'y/1.png']
+    assert data.test.paths.tolist() == ['x/2.png', 'y/2.png']
+    with pytest.raises(UserError, match='every training class has a single image'):
+        summary.check_trainable(folder(tmp_path / 'lone'))
+    with pytest.raises(UserError, match='two images of a class at least'):
+        folder(tmp_path / 'lone', '--split=within')
+    with pytest.raises(UserError, match='0 to test|--split=within|no training part'):
+        summary.check_trainable(folder(table(tree / 'l.csv', 'path,label\na/0.png,x\na/1.png,x\n')))
 
 
-@pytest.mark.parametrize('workers', [0, 3])
-def test_a_bad_image_is_named_or_replaced_within_its_class(split, workers):
-    for k in (3, 4):
-        pathlib.Path(split.paths[k]).write_bytes(b'broken')
-    transform = get_transform('embedding_expansion', True, 16)
-    plan = Plan(np.array([0, 4, 3, 5]), np.arange(4, dtype=np.uint32), None)
-    with pytest.raises(BadImage, match='4.png'):                        # the first in the batch, not the first to fail
-        list(Loader(split, transform, workers)([plan]))
-    loader = Loader(split, transform, workers, on_bad_image='skip')
-    batch = next(iter(loader([plan])))
-    assert batch.index.tolist() == [0, 5, 5, 5] and batch.label.tolist() == [0, 1, 1, 1]
-    assert loader.replaced == {3: 5, 4: 5}
-    np.testing.assert_array_equal(batch.image[1], transform(split.read(5), RNG(1)))
-    os.remove(split.paths[5])
-    with pytest.raises(UserError, match='no image of class 1 can be read'):
-        list(Loader(split, transform, workers, on_bad_image='skip')([plan]))
-    with pytest.raises(UserError, match='--on_bad_image=ignore'):
-        Loader(split, transform, workers, on_bad_image='ignore')
+def test_photos_without_labels_can_be_loaded_and_not_trained_on(tree, tmp_path):
+    flat = tmp_path / 'flat'
+    for k in range(3):
+        write(str(flat / f'{k}.png'))
+    for data, count in ((folder(flat), 3), (folder(tree, '--split=none'), 15),
+                        (folder(table(tree / 'l.csv', 'path\na/0.png\nb/0.png\n')), 2)):
+        assert data.protocol == 'unlabelled' and data.train is None and len(data.test) == count
+        assert data.test.read(0).shape == (44, 60, 3)
+        with pytest.raises(UserError, match='no labels.*embed --checkpoint=RUN'):
+            summary.check_trainable(data)
 
 
-def test_a_failing_transform_names_the_image(split):
-    def transform(image, rng):
-        raise KeyError('oops')
+def test_names_that_could_steer_a_terminal_are_spelled_out(tmp_path):
+    names = (b'a\x1b[31m', b'b\nline', b'c\xff', b'd$x$', b'e')
+    for name in names:
+        for k in range(2):
+            write(os.path.join(tmp_path, os.fsdecode(name), f'{k}.png'))
+    data = folder(tmp_path)
+    assert data.train.names + data.test.names == ['a\\x1b[31m', 'b\\nline', 'c\\xff', 'd$x$', 'e']
+    assert all(split.read(row).shape == (44, 60, 3) for split in (data.train, data.test) for row in range(len(split)))
 
-    with pytest.raises(RuntimeError, match='0.png.*oops'):
-        list(Loader(split, transform, 2)([Plan(np.array([0]), np.array([1], np.uint32), None)]))
 
-
-def test_a_consumer_may_stop_early_and_waiting_is_counted(split):
-    loader = Loader(split, get_transform('embedding_expansion', True, 16), 2)
-    for _ in loader(plans(50)):
-        break
-    assert loader.wait_seconds > 0
-    assert len(list(loader(plans(3)))) == 3
+def test_home_and_relative_paths(tree, monkeypatch):
+    monkeypatch.setenv('HOME', str(tree.parent))
+    assert len(folder('~/photos').train) == 6
+    monkeypatch.chdir(tree.parent)
+    data = folder('photos')
+    monkeypatch.chdir('/')
+    assert data.train.read(0).shape == (44, 60, 3)

@@ -305,7 +305,7 @@ def test_unreadable_images_are_skipped_and_not_scored(train, tmp_path, capsys):
     assert main.main(flags + ['--save_dir=' + str(tmp_path / 'strict')]) == 2
     assert str(pathlib.Path('c5/2.png')) in capsys.readouterr().err
     assert main.main(flags + ['--save_dir=' + str(tmp_path / 'lax'), '--on_bad_image=skip']) == 0
-    assert 'not scored' in capsys.readouterr().out
+    assert 'left out, as it cannot be read: 1 image' in capsys.readouterr().out
     assert json.loads((tmp_path / 'lax/result.json').read_text())['selection']['last']['n_query'] == 17
 
 

@@ -1,0 +1,106 @@
+"""Which pictures a folder of photos holds, and what else: nothing is left out without being counted."""
+
+import os
+from collections import Counter, namedtuple
+
+from core.errors import UserError
+from core.text import printable
+from datasets.pictures import SUFFIXES, is_picture
+
+# folder names, in lower case -> part of the data set
+PARTS = {'train': 'train', 'test': 'test', 'val': 'val', 'valid': 'val', 'validation': 'val', 'query': 'query',
+         'gallery': 'gallery'}
+# what archivers, file managers and file systems leave behind; names that begin with a dot are left out as well
+RUBBISH = ('__macosx', '@eadir', '$recycle.bin', 'system volume information', 'lost+found', '__pycache__')
+
+Listing = namedtuple('Listing', 'paths labels parts ignored')
+Listing.__doc__ = """Pictures of a folder.
+
+paths : list of str, relative to the folder, sorted within their class
+labels : list of str, the class folder of each; '' without one
+parts : list of str, values of PARTS, or None when there are no folders of parts
+ignored : Counter {words: number} of what was not taken
+"""
+
+
+def scan(root):
+    """Listing of ROOT/CLASS/**/IMAGE, or of ROOT/train/CLASS/**/IMAGE beside ROOT/test (or query and gallery).
+
+    A file counts by its ending; one without an ending by its first bytes. UserError when a folder cannot be read.
+    """
+    ignored = Counter()
+    inside, files = _entries(root, ignored)
+    parts = {name: PARTS[name.lower()] for name in inside if name.lower() in PARTS}
+    found = set(parts.values())
+    if 'train' not in found or not found & {'test', 'query', 'gallery'}:
+        parts = {}
+    listing = Listing([], [], [] if parts else None, ignored)
+    outside = [os.path.join(root, name) for name in files]
+    if parts:
+        for name in inside:
+            if name not in parts:
+                ignored[f'the folder {printable(name)} beside {" and ".join(sorted(parts))}'] += 1
+                continue
+            classes, files = _entries(os.path.join(root, name), ignored)
+            outside += [os.path.join(root, name, file) for file in files]
+            for label in classes:
+                _add(listing, root, os.path.join(name, label), label, parts[name])
+    else:
+        for label in inside:
+            _add(listing, root, label, label)
+    for path in outside:
+        if _taken(path, ignored):
+            ignored['pictures outside a class folder'] += 1
+    return listing
+
+
+def scan_flat(root):
+    """Listing of every picture anywhere below a folder, without labels."""
+    ignored = Counter()
+    listing = Listing([], [], None, ignored)
+    _add(listing, root, '', '')
+    return listing
+
+
+def _entries(path, ignored):
+    """(folders, files) of one folder, sorted, without hidden names and rubbish."""
+    try:
+        with os.scandir(path) as entries:
+            entries = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith('.')]
+    except OSError as error:
+        raise UserError(f'{printable(path)} cannot be read: {error.strerror}') from error
+    for name, is_dir in entries:
+        if is_dir and name.lower() in RUBBISH:
+            ignored[f'the folder {name}'] += 1
+    return (sorted(name for name, is_dir in entries if is_dir and name.lower() not in RUBBISH),
+            sorted(name for name, is_dir in entries if not is_dir))
+
+
+def _add(listing, root, inside, label, part=None):
+    """Add the pictures below root/inside."""
+    found = []
+    for folder, folders, files in os.walk(os.path.join(root, inside), onerror=_refuse):
+        for name in folders:
+            if name.lower() in RUBBISH:
+                listing.ignored[f'the folder {name}'] += 1
+        folders[:] = sorted(name for name in folders if not name.startswith('.') and name.lower() not in RUBBISH)
+        base = os.path.relpath(folder, root)
+        found += [os.path.normpath(os.path.join(base, file)) for file in files
+                  if not file.startswith('.') and _taken(os.path.join(folder, file), listing.ignored)]
+    listing.paths.extend(sorted(found))
+    listing.labels.extend([label] * len(found))
+    if listing.parts is not None:
+        listing.parts.extend([part] * len(found))
+
+
+def _refuse(error):
+    raise UserError(f'{printable(error.filename)} cannot be read: {error.strerror}') from error
+
+
+def _taken(path, ignored):
+    """Whether a file is a picture by its name or, without an ending, by its first bytes; else it is counted."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending in SUFFIXES or (not ending and is_picture(path)):
+        return True
+    ignored[f'files ending in {printable(ending)}' if ending else 'files without an ending that are no pictures'] += 1
+    return False

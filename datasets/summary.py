@@ -1,0 +1,88 @@
+"""What a data set holds, what was left out and why: for people, and for result.json."""
+
+import numpy as np
+
+from core.errors import UserError
+
+TITLES = {'train': 'training', 'test': 'test', 'val': 'validation'}
+
+
+def count_of(number, word):
+    """'1 image', '2 images', '3 classes'.
+
+    >>> count_of(1, 'image'), count_of(2000, 'class')
+    ('1 image', '2,000 classes')
+    """
+    return f'{number:,} {word}' + ('' if number == 1 else 'es' if word.endswith('s') else 's')
+
+
+def summary(data):
+    """Dict of a Data, fit for JSON.
+
+    Returns
+    -------
+    data_name, protocol; for each part that is there images, classes, smallest_class {name, images} and, with queries,
+    query and gallery; unreadable (number of images); ignored {what: number of files or folders}
+    """
+    found = {'data_name': data.name, 'protocol': data.protocol}
+    for part in TITLES:
+        split = getattr(data, part)
+        if split is None:
+            continue
+        counts = np.bincount(split.labels, minlength=split.num_classes)
+        least = int(np.argmin(np.where(counts > 0, counts, counts.max() + 1)))
+        found[part] = {'images': len(split), 'classes': int((counts > 0).sum()),
+                       'smallest_class': {'name': split.names[least], 'images': int(counts[least])}}
+        if split.query is not None:
+            found[part].update(query=int(split.query.sum()), gallery=int((~split.query).sum()))
+    if data.pairs is not None:
+        found['pairs'] = len(data.pairs['same'])
+    return dict(found, unreadable=len(data.unreadable), ignored=dict(data.ignored))
+
+
+def lines(found):
+    """Text of a summary, a few lines."""
+    out = [f'data: {found["data_name"]}, {found["protocol"]}']
+    for part, title in TITLES.items():
+        if part in found:
+            facts = found[part]
+            least = facts['smallest_class']
+            queries = f', {facts["query"]:,} of them queries' if 'query' in facts else ''
+            out.append(f'  {title}: {count_of(facts["images"], "image")} of {count_of(facts["classes"], "class")}'
+                       f'{queries}; smallest class: {least["name"]} ({count_of(least["images"], "image")})')
+    if 'pairs' in found:
+        out.append(f'  {count_of(found["pairs"], "pair")}')
+    if found['unreadable']:
+        out.append(f'  left out, as it cannot be read: {count_of(found["unreadable"], "image")}')
+    if found['ignored']:
+        out.append('  ignored: ' + ', '.join(f'{number:,} {words}' if number > 1 or 'folder' not in words else words
+                                             for words, number in sorted(found['ignored'].items())))
+    return out
+
+
+def unreadable_list(data):
+    """Text of the file that lists what was left out: path, tab, reason."""
+    return ''.join(f'{path}\t{reason}\n' for path, reason in data.unreadable)
+
+
+def check_trainable(data):
+    """UserError for a Data that no network can learn from, with the fix; before the first epoch."""
+    if data.protocol == 'unlabelled':
+        raise UserError('these photos have no labels: nothing can be trained or scored, but `main.py embed '
+                        '--checkpoint=RUN` writes their embeddings. Fix: class folders (ROOT/CLASS/IMAGE), or a CSV '
+                        'file with the columns path,label')
+    if data.train is None:
+        raise UserError(f'--data_name={data.name} has no training part. Fix: train on another data set, then python3 '
+                        f'main.py evaluate --checkpoint=RUN --data_name={data.name}')
+    counts = np.bincount(data.train.labels)
+    tested = np.bincount(data.test.labels)
+    if data.name != 'folder':
+        return
+    fix = ('Fix: --split=within trains on the first half of the images of each class and tests on the others; or give '
+           'more classes (four at least), or a split of your own with --split=FILE')
+    if len(counts) < 2 or (data.protocol == 'zero-shot' and len(tested) < 2):
+        raise UserError(f'{count_of(len(counts), "class")} to train on and {len(tested)} to test on are too few: '
+                        f'both need two at least. {fix}')
+    if counts.max() < 2:
+        raise UserError('every training class has a single image, so there is no pair of the same class. Fix: is the '
+                        'folder above the class folders right (ROOT/CLASS/IMAGE)? A class needs two images at least')
