@@ -1,7 +1,6 @@
-"""The uint8 store: every image decoded and shrunk once, then read from memory-mapped bytes.
+"""The uint8 store: every image decoded and shrunk once, then read from memory-mapped bytes (datasets/packed.py).
 
-Layout of a store folder: pixels.u8 (all images one after the other, RGB, rows first), shapes.npy (int32 (N, 2) height
-and width), keys.npy (the images it holds), about.json. Several processes share one copy through the page cache.
+A store knows its photos by path, size and time: one that was replaced under its name is decoded again.
 
 Exactness. A transform whose view begins with a fixed resize gets a store made by that very step, so its pictures
 equal the JPEG path bit for bit: margin, margin_simple, ranking_batch, heated_up, local_sampling, npair, and every test
@@ -10,25 +9,19 @@ view but that of ranking_img. Embedding Expansion's training view resizes to S o
 smaller than that stay as they are. docs/datasets.md has the size of the differences.
 """
 
-import contextlib
-import fcntl
 import hashlib
-import json
 import os
 import pathlib
-import shutil
-import sys
 from collections import namedtuple
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from tqdm import tqdm
 
 from core.errors import UserError, pick_name
 from core.flags import bounded
 from core.lazy import lazy
-from datasets.pictures import read_image
-from datasets.preparation.download import explain, writable
+from datasets.packed import Damaged, Packed, build
+from datasets.pictures import BadImage, read_image
+from datasets.preparation.download import writable
 from datasets.records import cut
 from datasets.threads import default_workers
 from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, scaled, short_side
@@ -36,8 +29,7 @@ from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, 
 cv2 = lazy('cv2')
 Image = lazy('PIL.Image')
 
-VERSION = 1
-BLOCK = 512    # images between two points from which an interrupted build goes on
+VERSION = 2
 
 
 def add_args(group):
@@ -113,29 +105,6 @@ def shrink(image, form):
     return resize_pil(image, *goal, method)
 
 
-class Store:
-    """An opened store. `read(row) -> uint8 (h, w, 3)`, a read-only view of the mapped bytes."""
-
-    def __init__(self, folder):
-        folder = pathlib.Path(folder)
-        self.shapes = np.load(folder / 'shapes.npy')
-        sizes = self.shapes.astype(np.int64).prod(axis=1) * 3
-        self.ends = np.cumsum(sizes)
-        self.keys = np.load(folder / 'keys.npy')
-        self.pixels = np.memmap(folder / 'pixels.u8', dtype=np.uint8, mode='r')
-        if len(self.pixels) != self.ends[-1] or len(self.keys) != len(self.ends):
-            raise UserError(f'the store {folder} is damaged. Fix: remove this folder; it is built again')
-
-    def __len__(self):
-        return len(self.ends)
-
-    def read(self, row):
-        """Image `row` as a read-only view."""
-        height, width = self.shapes[row].tolist()
-        end = int(self.ends[row])
-        return np.ndarray((height, width, 3), np.uint8, self.pixels, end - height * width * 3)
-
-
 def image_keys(split):
     """Bytes (N,), one key for each image: its path, and its box if it is cut to it. Equal for every split of a set."""
     if split.crop_box:
@@ -178,94 +147,68 @@ def connect(splits, content, form, parent, threads, log):
     if not splits:
         return
     keys = np.concatenate([image_keys(split) for split in content])
-    _, first = np.unique(keys, return_index=True)
-    first = np.sort(first)
-    wanted = keys[first]
-    parent = pathlib.Path(parent or pathlib.Path(splits[0].root or '.', '.prepared'))
+    keys, first = np.unique(keys, return_index=True)
+    keys, first = keys[np.argsort(first)], np.sort(first)
+    where = [(split, row) for split in content for row in range(len(split))]
+    where = [where[k] for k in first]
+    row_of = {key.tobytes(): k for k, key in enumerate(keys)}
+    place = '' if parent is None else splits[0].root       # one folder may hold stores of several data sets
+    parent = pathlib.Path(parent or pathlib.Path(splits[0].root, '.prepared'))
     if not writable(parent if parent.exists() else parent.parent):
         raise UserError(f'--cache=store: nothing may be written in {parent}. Fix: give another folder with '
                         '--store_dir')
-    key = hashlib.sha256(repr((VERSION, form)).encode() + np.sort(wanted).tobytes()).hexdigest()
-    folder = parent / f'store-{form.shape}{form.size}-{form.filter}-{key[:12]}'
-    if not (folder / 'about.json').exists():
-        where = [(split, row) for split in content for row in range(len(split))]
+    name = hashlib.sha256(repr((VERSION, form, place)).encode('utf-8', 'surrogateescape') + np.sort(keys).tobytes())
+    folder = parent / f'store-{form.shape}{form.size}-{form.filter}-{name.hexdigest()[:12]}'
 
-        def read(k):
-            split, row = where[first[k]]
-            image = read_image(split.path(row))
-            return cut(image, split.boxes[row]) if split.crop_box else image
-        build(folder, read, wanted, form, threads, log)
-    store = Store(folder)
-    by_key = np.argsort(store.keys)
-    sorted_keys = store.keys[by_key]
+    def make(k):
+        split, row = where[k]
+        image = read_image(split.path(row))
+        return shrink(cut(image, split.boxes[row]) if split.crop_box else image, form)
+
+    packed = opened(folder, keys, [split.path(row) for split, row in where], make, row_of, form, threads, log)
     for split in splits:
-        split.rows = by_key[np.searchsorted(sorted_keys, image_keys(split))]
-        split.reader, split.crop_box = store.read, False
+        split.rows = np.array([packed[1][key.tobytes()] for key in image_keys(split)], dtype=np.int64)
+        split.reader, split.crop_box = packed[0].read, False
 
 
-def build(folder, read, keys, form, threads, log=print):
-    """Write a store of the images read(0) .. read(len(keys) - 1) to `folder`.
+def opened(folder, keys, paths, make, row_of, form, threads, log):
+    """(Packed, {key: row}) of a folder that holds the pictures of the files as they are now; what differs is made."""
+    stamps = np.array([stamp(path) for path in paths], dtype=np.int64).reshape(-1, 2)
 
-    It grows in folder.part, block by block; an interrupted build goes on after the last whole block. A second process
-    that wants the same store waits for the first.
-    """
-    part = pathlib.Path(f'{folder}.part')
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with open(f'{folder}.lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    def remake(key):
+        return make(row_of[key])
+
+    def usable():
+        try:
+            packed = Packed(folder, remake)
+        except Damaged as error:
             if folder.exists():
-                return
-            part.mkdir(exist_ok=True)
-            start = resume(part)
-            log('building the store {} ({:,} images{})'.format(
-                folder, len(keys), f', going on after {start:,}' if start else ''))
-            fill(part, read, start, len(keys), form, threads)
-            shapes = np.fromfile(part / 'shapes.i32', dtype=np.int32).reshape(-1, 2)
-            np.save(part / 'shapes.npy', shapes)
-            np.save(part / 'keys.npy', keys)
-            os.remove(part / 'shapes.i32')
-            (part / 'about.json').write_text(json.dumps({
-                'version': VERSION, 'images': len(keys), **form._asdict()}), encoding='utf-8')
-            os.replace(part, folder)
-        with contextlib.suppress(OSError):
-            os.remove(f'{folder}.lock')
+                log(f'the store {folder} is damaged ({error}) and is built again')
+            return None, {}, np.zeros(len(keys), dtype=bool)
+        at = {key.tobytes(): row for row, key in enumerate(packed.keys)}
+        fresh = np.array([key.tobytes() in at and (packed.stamps[at[key.tobytes()]] == stamps[k]).all()
+                          for k, key in enumerate(keys)], dtype=bool)
+        return packed, at, fresh
+
+    packed, at, fresh = usable()
+    if fresh.all():
+        return packed, at
+    if packed is not None:
+        log(f'{int((~fresh).sum()):,} photos have changed since the store was built: they are decoded again')
+
+    def read(k):
+        return packed.read(at[keys[k].tobytes()]) if fresh[k] else make(k)
+    build(folder, read, keys, stamps, {'version': VERSION, **form._asdict()}, threads, log)
+    packed, at, fresh = usable()
+    if not fresh.all():
+        raise UserError(f'photos of the store {folder} change while it is built. Fix: start again when they do not')
+    return packed, at
+
+
+def stamp(path):
+    """(size, time) of a file: what tells a photo from one that took its name."""
+    try:
+        status = os.stat(path)
     except OSError as error:
-        raise explain(error, part) from error
-
-
-def resume(part):
-    """Images that an earlier, interrupted build has written whole; cuts off what it wrote of the next block."""
-    pixels, shapes = part / 'pixels.u8', part / 'shapes.i32'
-    if not pixels.exists() or not shapes.exists():
-        shutil.rmtree(part)
-        part.mkdir()
-        return 0
-    rows = np.fromfile(shapes, dtype=np.int32)
-    rows = rows[:len(rows) // 2 * 2].reshape(-1, 2)
-    ends = np.cumsum(rows.astype(np.int64).prod(axis=1) * 3)
-    count = int(np.searchsorted(ends, os.path.getsize(pixels), side='right'))
-    os.truncate(pixels, int(ends[count - 1]) if count else 0)
-    os.truncate(shapes, count * 8)
-    return count
-
-
-def fill(part, read, start, stop, form, threads):
-    """Append images start..stop-1, in order, decoded by threads."""
-    def work(k):
-        return np.ascontiguousarray(shrink(read(k), form))
-    cv2.setNumThreads(0)
-    with open(part / 'pixels.u8', 'ab') as pixels, open(part / 'shapes.i32', 'ab') as shapes, \
-            ThreadPoolExecutor(threads) as pool, \
-            tqdm(total=stop, initial=start, desc='store', unit='image', leave=False,
-                 disable=not sys.stderr.isatty()) as shown:
-        for first in range(start, stop, BLOCK):
-            rows = []
-            for image in pool.map(work, range(first, min(first + BLOCK, stop))):
-                pixels.write(image.data)
-                rows.append(image.shape[:2])
-                shown.update()
-            pixels.flush()
-            os.fsync(pixels.fileno())
-            shapes.write(np.array(rows, dtype=np.int32).tobytes())
-            shapes.flush()
+        raise BadImage(path, error.strerror) from error
+    return status.st_size, status.st_mtime_ns

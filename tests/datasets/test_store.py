@@ -8,7 +8,7 @@ import pytest
 
 import datasets
 from core.errors import UserError
-from datasets import store
+from datasets import packed, store
 from datasets.loader import Loader, sequential
 from datasets.records import Data, Split
 from datasets.transforms import get_transform
@@ -24,8 +24,14 @@ def photos(folder, count=12):
     """Data of `count` photos of several sizes, half of them in train."""
     for k in range(count):
         height, width = ((300, 400), (420, 310), (200, 260))[k % 3]
-        (folder / f'{k}.jpg').write_bytes(fake_data.photo(k, height, width))
+        path = folder / f'{k}.jpg'
+        path.write_bytes(fake_data.photo(k, height, width))
+        os.utime(path, ns=(10 ** 18, 10 ** 18))
+    return photos_as_they_are(folder, count)
 
+
+def photos_as_they_are(folder, count=12):
+    """Data of the photos that `photos` wrote."""
     def part(first):
         rows = np.arange(first, first + count // 2)
         return Split(rows // 3, [f'{k}.jpg' for k in rows], root=str(folder),
@@ -93,7 +99,7 @@ def test_one_store_serves_every_split_of_the_same_images(tmp_path):
 
 
 def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, 'BLOCK', 3)
+    monkeypatch.setattr(packed, 'BLOCK', 3)
     real, count = store.read_image, []
 
     def stop_at_eight(path):
@@ -139,9 +145,77 @@ def test_a_bad_image_stops_the_build_and_is_named(tmp_path):
     attach(photos(tmp_path), tmp_path / 'stores')
 
 
-def test_a_damaged_store_is_named(tmp_path):
+@pytest.fixture
+def built(tmp_path):
+    """(folder of the photos, of the stores, of the one store of six and six photos)."""
     attach(photos(tmp_path), tmp_path / 'stores', 'margin')
     folder, = (tmp_path / 'stores').iterdir()
-    os.truncate(folder / 'pixels.u8', 1000)
-    with pytest.raises(UserError, match='is damaged. Fix: remove this folder'):
-        attach(photos(tmp_path), tmp_path / 'stores', 'margin')
+    return tmp_path, tmp_path / 'stores', folder
+
+
+def fresh(built, said=None):
+    """The photos through the store, compared with the photos themselves."""
+    data, plain = photos_as_they_are(built[0]), photos_as_they_are(built[0])
+    attach(data, built[1], 'margin', (said if said is not None else []).append)
+    form = store.form_of('margin', 224, False)
+    for part in ('train', 'test'):
+        for k in range(6):
+            np.testing.assert_array_equal(getattr(data, part).read(k), store.shrink(getattr(plain, part).read(k), form))
+
+
+@pytest.mark.parametrize('name, damage', [
+    ('pixels.u8', lambda data: data[:1000]), ('keys.npy', lambda data: data[:-1] + bytes([data[-1] ^ 1])),
+    ('rows.npy', lambda data: data[:130] + bytes([data[130] ^ 1]) + data[131:]), ('rows.npy', lambda data: b''),
+    ('about.json', lambda data: b'{'), ('about.json', lambda data: data.replace(b'lists', b'lost'))])
+def test_a_damaged_store_is_built_again(built, name, damage):
+    path, said = built[2] / name, []
+    path.write_bytes(damage(path.read_bytes()))
+    fresh(built, said)
+    assert 'is damaged' in said[0] and 'building the store' in said[1]
+    fresh(built, said)
+    assert len(said) == 2 and os.listdir(built[1]) == [built[2].name]
+
+
+def test_damaged_pixels_are_found_and_made_again(built):
+    path, said = built[2] / 'pixels.u8', []
+    data = bytearray(path.read_bytes())
+    data[100] ^= 255
+    data[-100] ^= 1
+    status = os.stat(path)
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    fresh(built, said)
+    assert said == [] and path.read_bytes()[100] == data[100] ^ 255
+
+
+def test_a_photo_that_is_replaced_under_its_name_is_decoded_again(built, monkeypatch):
+    photo, said, count = built[0] / '3.jpg', [], []
+    photo.write_bytes(fake_data.photo(77, 260, 300))
+    real = store.read_image
+    monkeypatch.setattr(store, 'read_image', lambda path: count.append(path) or real(path))
+    fresh(built, said)
+    assert count == [str(photo)] and '1 photos have changed' in said[0]
+    fresh(built, said)
+    assert len(said) == 2 and os.listdir(built[1]) == [built[2].name]
+
+
+def test_two_data_sets_with_the_same_names_have_two_stores(built, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    photos(other)
+    attach(photos_as_they_are(other), built[1], 'margin')
+    assert len(os.listdir(built[1])) == 2
+
+
+def test_an_interrupted_build_forgets_photos_that_have_changed_since(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, 'BLOCK', 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(packed.os, 'rename', lambda *names: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            attach(photos(tmp_path), tmp_path / 'stores', 'margin')
+    part, = (tmp_path / 'stores').glob('*.part')
+    (part / 'rows.i64').write_bytes(np.load(part / 'rows.npy').tobytes())
+    (tmp_path / '5.jpg').write_bytes(fake_data.photo(99, 300, 300))
+    said, folder = [], tmp_path / 'stores'
+    fresh((tmp_path, folder), said)
+    assert 'going on after 5' in said[0]
