@@ -1,32 +1,33 @@
 #!/usr/bin/env python3
-"""gluon-dml's command line: run one command, turn errors into a sentence and an exit status."""
+"""gluon-dml's command line: run one command, turn errors into a sentence and an exit status.
 
-import errno
+Faults of the program end in a traceback; `python3 -X dev main.py ...` shows one for every error.
+"""
+
 import sys
 
-from core.errors import UserError
+from core.errors import explain
 from core.interpreter import enter_virtual_environment
 
 
 def main(argv=None):
     """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')    # a terminal that cannot show a class name still shows it
     try:
         from commands import cli
         return cli.run(list(sys.argv[1:] if argv is None else argv))
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
         print('\nstopped', file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or sys.flags.dev_mode:
             raise
-        print(f'error: the disk is full ({error.filename or error.strerror}). What was saved before is intact. Fix: '
-              'free some space, then go on with '
-              '--resume=RUN', file=sys.stderr)
+        print(f'error: {sentence}', file=sys.stderr)
         return 2
 
 

@@ -3,10 +3,13 @@
 import difflib
 import importlib
 import json
+import os
 
 from commands import layers, originals
-from commands.parser import fold, parser_of
+from commands.parser import fold, parser_of, positional
+from core import __version__
 from core.errors import UserError
+from core.flags import path
 
 USAGE = """gluon-dml: train and evaluate deep-metric-learning networks.
 
@@ -27,6 +30,7 @@ COMMANDS = {
     'launch': 'train with several processes, on this machine or on several',
     'report': 'one page and one table of several runs',
 }
+PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive')
 LAYERED = ('train', 'evaluate', 'embed')
 
 
@@ -34,19 +38,46 @@ def parse(argv):
     """argv -> (name of the command, args)."""
     argv = originals.translate(fold(argv), layers.own_flags())
     command = argv.pop(0) if argv and not argv[0].startswith('-') else 'train'
+    if command == 'help' and argv:
+        command, argv = argv[0], ['--help', *argv[1:]]
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1)
         raise UserError('{} is not a command.{} Commands: {}'.format(
             command, f' Did you mean {close[0]}?' if close else '', ', '.join(COMMANDS)))
     if command in LAYERED:
-        return command, layers.parse(command, argv, USAGE if command == 'train' else COMMANDS[command])
+        return command, settle(layers.parse(command, argv, overview() if command == 'train' else COMMANDS[command]))
     parser = parser_of(command, COMMANDS[command])
     importlib.import_module('commands.' + command).add_args(parser)
-    return command, parser.strict(argv)
+    return command, settle(parser.strict(positional(argv, '--data_name') if command == 'prepare' else argv))
+
+
+def overview():
+    """What `help` prints, and `--help` before the flags."""
+    width = max(map(len, COMMANDS)) + 2
+    return USAGE + '\ncommands (python3 main.py COMMAND --help):\n' + ''.join(
+        f'    {name:<{width}}{text}\n' for name, text in COMMANDS.items())
+
+
+def settle(args):
+    """Make every path absolute, as seen from the folder of the caller, so that it holds wherever a run goes on."""
+    for name in PATHS:
+        value = getattr(args, name, None)
+        if isinstance(value, list):
+            setattr(args, name, [path(text) for text in value])
+        elif isinstance(value, str):
+            setattr(args, name, path(value))
+    for name in ('pretrained', 'split'):    # a word, or a file
+        value = getattr(args, name, None)
+        if isinstance(value, str) and os.path.exists(path(value)) and not value.isidentifier():
+            setattr(args, name, path(value))
+    return args
 
 
 def run(argv):
     """Parse and run; returns the exit status."""
+    if argv in (['help'], ['--version'], ['version']):
+        print(overview() if argv == ['help'] else f'gluon-dml {__version__}')
+        return 0
     command, args = parse(argv)
     if getattr(args, 'dry_run', False):
         print(json.dumps(vars(args), indent=1, sort_keys=True, default=str))

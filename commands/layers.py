@@ -13,9 +13,9 @@ import models
 import recipes
 import samplers
 from commands import train_flags
-from commands.parser import flags_of, known, parser_of, peek
+from commands.parser import flags_of, known, parser_of, peek, positional
 from core.errors import UserError, pick_name
-from core.flags import switch
+from core.flags import path, switch
 from engine import checkpoint
 
 
@@ -66,7 +66,8 @@ def training_parser(argv, base, description=''):
                            ('engine: training', train_flags.add_args), ('engine: device', train_flags.add_device_args),
                            ('engine: output', train_flags.add_output_args), ('evaluation', evaluation.add_args)):
         declare(parser.add_argument_group(title))
-    parser.set_defaults(**known(parser, recipes.defaults(loss)))
+    defaults = recipes.defaults(loss)
+    parser.set_defaults(**known(parser, dict({'pretrained': weights_wanted(argv, data_name, defaults)}, **defaults)))
     parser.set_defaults(**known(parser, datasets.preset(data_name, loss)))
     parser.set_defaults(**known(parser, base))
     parser.set_defaults(loss=loss, sampler=sampler_name, data_name=data_name)
@@ -93,9 +94,18 @@ def checkpoint_parser(argv, base, command, description=''):
     return parser
 
 
+def weights_wanted(argv, data_name, defaults):
+    """Whether a run starts from ImageNet weights unless the user says otherwise: on benchmarks, as in the papers."""
+    backbone = peek(argv, *models.NAME_FLAGS, default=defaults.get('backbone', 'googlenet'))
+    own = models.registry.OWN.get(models.registry.canonical(backbone))
+    return bool(datasets.benchmarks.find(data_name)) and (own is None or own.weights is not None)
+
+
 def parse(command, argv, description=''):
     """The flags of train, evaluate or embed."""
-    base, source = {}, peek(argv, 'resume' if command == 'train' else 'checkpoint')
+    if command != 'train':
+        argv = positional(argv, '--checkpoint')
+    base, source = {}, path(peek(argv, 'resume' if command == 'train' else 'checkpoint'))
     if source:
         folder = checkpoint.locate(source, peek(argv, 'which', default='last'))
         left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv'}
@@ -119,13 +129,19 @@ def check(args, base, source, command):
     criterion = losses.get_loss(args.loss)
     args.loss = pick_name('--loss', args.loss, losses.LOSSES)
     args.sampler = pick_name('--sampler', args.sampler, samplers.SAMPLERS)
+    args.data_name = datasets.resolve(args.data_name)
+    args.transform = pick_name('--transform', args.transform, datasets.transforms.TRANSFORMS)
+    models.registry.check_name(args.backbone)
+    if command == 'train' and not args.data_dir and datasets.benchmarks.find(args.data_name):
+        args.data_dir = path(str(datasets.benchmarks.root_of(datasets.benchmarks.BENCHMARKS[args.data_name])))
     if args.sampler not in criterion.samplers:
         raise UserError('--sampler={} does not fit --loss={}: {} Legal samplers: {}'.format(
             args.sampler, args.loss, criterion.sampler_reason, ', '.join(criterion.samplers)))
     if command == 'train' and source:
         args.save_dir = str(pathlib.Path(source))
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):
-            if base.get(key) is not None and getattr(args, key, None) != base[key]:
+            before = datasets.resolve(base[key]) if key == 'data_name' else base.get(key)
+            if before is not None and getattr(args, key, None) != before:
                 raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
                                 'start a new run instead')
 

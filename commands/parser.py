@@ -5,6 +5,7 @@ import difflib
 
 import losses
 import samplers
+from core.argparse_internals import actions
 from core.errors import UserError
 
 
@@ -19,16 +20,17 @@ class Parser(argparse.ArgumentParser):
         args, extra = self.parse_known_args(argv)
         if not extra:
             return args
-        spellings = [[text for text in action.option_strings if text.startswith('--')] for action in self._actions]
-        legal = sorted(texts[0] for texts in spellings if texts)
+        spellings = [[text for text in action.option_strings if text.startswith('--')] for action in actions(self)]
         word = extra[0].split('=')[0]
-        close = difflib.get_close_matches(word, sum(spellings, []), n=3, cutoff=0.6)
+        close = difflib.get_close_matches(word, sum(spellings, []), n=3, cutoff=0.4)
         owners = ['--loss=' + name for name, loss in losses.LOSSES.items() if word in flags_of(loss.add_args)]
         owners += ['--sampler=' + name for name, sampler in samplers.SAMPLERS.items()
                    if word in flags_of(sampler.add_args)]
-        raise UserError('{} is not a flag here.{}{} Legal flags: {}'.format(
-            extra[0], ' Did you mean {}?'.format(' or '.join(close)) if close else '',
-            ' It belongs to {}.'.format(', '.join(owners)) if owners else '', ' '.join(legal)))
+        if not word.startswith('-'):
+            raise UserError(f'{extra[0]} is not a flag: flags begin with --. Help: python3 {self.prog} --help')
+        raise UserError('{} is not a flag here.{}{} Help: python3 {} --help'.format(
+            extra[0], ' Did you mean {}?'.format(' or '.join(close)) if close and not owners else '',
+            ' It belongs to {}.'.format(', '.join(owners)) if owners else '', self.prog))
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -45,7 +47,7 @@ def flags_of(add_args):
     """Option strings that an add_args function declares."""
     parser = argparse.ArgumentParser(add_help=False, conflict_handler='resolve')
     add_args(parser)
-    return {text for action in parser._actions for text in action.option_strings}
+    return {text for action in actions(parser) for text in action.option_strings}
 
 
 def fold(argv):
@@ -69,5 +71,21 @@ def peek(argv, *names, default=''):
 
 def known(parser, values):
     """The part of `values` that the parser has flags for."""
-    destinations = {action.dest for action in parser._actions}
+    destinations = {action.dest for action in actions(parser)}
     return {key: value for key, value in values.items() if key in destinations}
+
+
+def positional(argv, flag):
+    """`evaluate RUN` -> `evaluate --checkpoint=RUN`: the first or last word, if it is no flag, is the value of `flag`.
+
+    >>> positional(['runs/a', '--metric=cosine'], '--checkpoint')
+    ['--checkpoint=runs/a', '--metric=cosine']
+    """
+    for at in (0, -1):
+        before = argv[at - 1] if at and len(argv) > 1 else '='
+        if argv and not argv[at].startswith('-') and ('=' in before or not before.startswith('-')):
+            word = '--embeddings' if flag == '--checkpoint' and argv[at].endswith(('.npz', '.npy')) else flag
+            argv = list(argv)
+            argv[at] = f'{word}={argv[at]}'
+            break
+    return argv

@@ -1,6 +1,12 @@
 """Errors that a user can act on."""
 
+from __future__ import annotations
+
 import difflib
+import errno
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def fold(name):
@@ -14,6 +20,60 @@ def fold(name):
 
 class UserError(ValueError):
     """Bad input. main.py prints the message alone, without a traceback, and exits with status 2."""
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error that comes from outside the program; None for a fault of the program itself.
+
+    Parameters
+    ----------
+    error : what was raised: bad input, a file or folder that cannot be used, a missing package, too little memory
+
+    Example
+    -------
+    >>> explain(PermissionError(13, 'Permission denied', '/root/x'))
+    '/root/x: Permission denied. Fix: give another folder, or change its permissions'
+    >>> explain(ModuleNotFoundError('No module named cv2', name='cv2'))
+    'the package cv2 is not installed. Fix: bash scripts/setup.sh'
+    >>> explain(ZeroDivisionError()) is None
+    True
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and not _ours(error.name):
+        return missing(error.name)
+    if isinstance(error, OSError):
+        what = error.strerror or str(error)
+        where = f'{error.filename}: ' if error.filename else ''
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return (f'{where}the disk is full. What was saved before is intact. Fix: free some space, then go on with '
+                    '--resume=RUN')
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f'{where}{what}. Fix: give another folder, or change its permissions'
+        return f'{where}{what}'
+    if isinstance(error, MemoryError) or _memory(error):
+        return ('there is not enough memory for this batch. Fix: a smaller --batch_size, --image_size or '
+                '--n_inner_pts, or a smaller --backbone; --caffe_iter_size=N adds up N small batches')
+    return None
+
+
+def missing(package: str) -> str:
+    """The sentence for a package that is not installed."""
+    return f'the package {package.split(".")[0]} is not installed. Fix: bash scripts/setup.sh'
+
+
+def _ours(module):
+    """Whether a module that was not found would be one of this project."""
+    top = str(module).split('.')[0]
+    return (ROOT / top).is_dir() or (ROOT / (top + '.py')).exists()
+
+
+def _memory(error):
+    """Whether MXNet, which raises one class for everything, says that memory ran out."""
+    text = str(error).lower()
+    return type(error).__name__ == 'MXNetError' and any(
+        words in text for words in ('out of memory', 'bad_alloc', 'memory allocation', 'failed to allocate',
+                                    'malloc failed', 'cudamalloc', 'std::length_error', 'exceeds the limit'))
 
 
 def pick(kind, name, table):

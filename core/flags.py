@@ -1,6 +1,8 @@
 """Types of command-line values."""
 
 import argparse
+import math
+import os
 
 
 def boolean(text):
@@ -16,7 +18,10 @@ def boolean(text):
 def _numbers(kind, name):
     def parse(text):
         try:
-            return [kind(part) for part in str(text).replace(' ', '').split(',') if part]
+            numbers = [kind(part) for part in str(text).replace(' ', '').split(',') if part]
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError
+            return numbers
         except ValueError:
             raise argparse.ArgumentTypeError(
                 f'{text!r} is not a comma-separated list of {name}, such as 1,2,4') from None
@@ -28,17 +33,40 @@ floats = _numbers(float, 'numbers')
 
 
 def bounded(kind, low=None, high=None):
-    """A number of type `kind` with low <= number <= high (None: no bound)."""
+    """The type of a flag: a finite number of type `kind` with low <= number <= high (None: no bound).
+
+    Example
+    -------
+    >>> bounded(float, 0)('1e-4')
+    0.0001
+    >>> bounded(float)('inf')
+    Traceback (most recent call last):
+    argparse.ArgumentTypeError: 'inf' is not a finite number
+    """
     def parse(text):
         try:
             number = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a {kind.__name__}') from None
-        if (low is not None and number < low) or (high is not None and number > high) or number != number:
+            name = 'a whole number' if kind is int else 'a number'
+            raise argparse.ArgumentTypeError(f'{text!r} is not {name}') from None
+        if not math.isfinite(number):
+            raise argparse.ArgumentTypeError(f'{text!r} is not a finite number')
+        if (low is not None and number < low) or (high is not None and number > high):
             span = f'at least {low}' if high is None else f'from {low} to {high}'
             raise argparse.ArgumentTypeError(f'{text} is out of range: must be {span}')
         return number
     return parse
+
+
+def path(text):
+    """The type of a flag that names a file or folder: absolute, `~` is the home folder; empty stays empty.
+
+    Example
+    -------
+    >>> path('~/photos') == os.path.expanduser('~') + '/photos', path('')
+    (True, '')
+    """
+    return os.path.abspath(os.path.expanduser(text)) if text else ''
 
 
 def switch(group, *names, default=False, help='', **options):

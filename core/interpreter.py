@@ -12,9 +12,12 @@ def enter_virtual_environment(module=None):
     module : name of the module that `python3 -m` runs, None for a script
     """
     python = pathlib.Path(__file__).resolve().parents[1] / '.venv' / 'bin' / 'python'
-    if importlib.util.find_spec('mxnet') is not None or not python.exists():
-        return
-    if pathlib.Path(sys.prefix).resolve() == python.parents[1].resolve():
+    if importlib.util.find_spec('mxnet') is not None:
         return
     what = ['-m', module] if module else [sys.argv[0]]
-    os.execv(str(python), [str(python)] + what + sys.argv[1:])
+    try:
+        if not os.path.lexists(python.parents[1]) or pathlib.Path(sys.prefix).resolve() == python.parents[1].resolve():
+            return
+        os.execv(str(python), [str(python)] + what + sys.argv[1:])
+    except OSError as error:
+        sys.exit(f'error: {python} cannot be run ({error.strerror}). Fix: bash scripts/setup.sh')

@@ -4,7 +4,7 @@ import functools
 import importlib
 import types
 
-from core.errors import UserError
+from core.errors import UserError, missing
 
 
 class Lazy(types.ModuleType):
@@ -57,8 +57,3 @@ def lazy(name):
         except ModuleNotFoundError as error:
             raise UserError(missing(error.name or name)) from error
     return Lazy(name, load)
-
-
-def missing(package):
-    """The sentence for a package that is not there."""
-    return f'the package {package.split(".")[0]} is not installed. Fix: bash scripts/setup.sh'

@@ -30,3 +30,20 @@ def _spelled_out(match):
     if '\udc80' <= character <= '\udcff':       # a byte that Python kept aside, see PEP 383
         return f'\\x{ord(character) - 0xdc00:02x}'
     return character.encode('unicode_escape').decode('ascii')
+
+
+def count(number, noun, plural=''):
+    """A number with its noun: '1 image', '2,000 images'.
+
+    Parameters
+    ----------
+    number : int
+    noun : str, in the singular
+    plural : str, where it is not noun + 's'
+
+    Example
+    -------
+    >>> count(1, 'image'), count(2000, 'image'), count(0, 'class', 'classes')
+    ('1 image', '2,000 images', '0 classes')
+    """
+    return f'{number:,} {noun if number == 1 else plural or noun + "s"}'

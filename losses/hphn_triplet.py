@@ -39,12 +39,13 @@ class HPHNTriplet(Criterion):
     @staticmethod
     def add_args(group):
         expansion.add_args(group, n_inner_pts=2)
-        group.add_argument('--margin', type=float, default=1e-5, help='m of the hinge (default: %(default)s)')
+        group.add_argument('--margin', type=flags.bounded(float), default=1e-5,
+                           help='m of the hinge (default: %(default)s)')
         group.add_argument('--soft_margin', type=flags.boolean, nargs='?', const=True, default=False, metavar='BOOL',
                            help='log(1 + exp(x)) instead of the hinge; --margin then has no part '
                                 '(default: %(default)s)')
         for name, words in (('alpha', 'scale of positives'), ('beta', 'scale of negatives'), ('sigma', 'threshold')):
-            group.add_argument('--' + name, type=float, default=None,
+            group.add_argument('--' + name, type=flags.bounded(float), default=None,
                                help=f'{words} of --loss=multi_similarity; HPHN has none and ignores it')
 
     @classmethod

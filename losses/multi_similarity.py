@@ -47,7 +47,7 @@ class MultiSimilarity(Criterion):
     def add_args(group):
         group.add_argument('--alpha', type=bounded(float, 1e-6), default=2.0, help='scale of positives')
         group.add_argument('--beta', type=bounded(float, 1e-6), default=50.0, help='scale of negatives')
-        group.add_argument('--sigma', type=float, default=1.0, help='threshold lambda of the similarities')
+        group.add_argument('--sigma', type=bounded(float), default=1.0, help='threshold lambda of the similarities')
         group.add_argument('--mining_margin', type=bounded(float, 0), default=0.1,
                            help='epsilon of pair mining; inf keeps every pair')
         expansion.add_args(group)

@@ -2,11 +2,13 @@
 
 import importlib
 
-from models.flags import add_args, from_args
+from models import registry
+from models.flags import NAME_FLAGS, add_args, from_args
 
 _HOMES = {'EmbeddingNet': 'models.embedding', 'build': 'models.assembly', 'load_network': 'models.assembly',
           'Embedder': 'models.loading', 'load': 'models.loading'}
-__all__ = ['Embedder', 'EmbeddingNet', 'add_args', 'build', 'from_args', 'load', 'load_network']
+__all__ = ['Embedder', 'EmbeddingNet', 'NAME_FLAGS', 'add_args', 'build', 'from_args', 'load', 'load_network',
+           'registry']
 
 
 def __getattr__(name):

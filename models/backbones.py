@@ -9,23 +9,10 @@ from core.errors import UserError, pick
 from core.gluon_internals import children, gluoncv2_models, options
 from core.runtime import gluon
 from models.preprocessing import CAFFE, HALF, IMAGENET
-from models.registry import OWN
+from models.registry import ALIASES, GLUON, OWN, canonical
 from models.trunk import Backbone, Trunk, cut
 
 nn = gluon.nn
-
-# Names of the zoo inside MXNet (its get_model does not publish them).
-GLUON = tuple(f'{stem}{tail}' for stem, tails in (
-    ('resnet', ('18_v1', '34_v1', '50_v1', '101_v1', '152_v1', '18_v2', '34_v2', '50_v2', '101_v2', '152_v2')),
-    ('vgg', ('11', '13', '16', '19', '11_bn', '13_bn', '16_bn', '19_bn')), ('alexnet', ('',)),
-    ('densenet', ('121', '161', '169', '201')), ('squeezenet', ('1.0', '1.1')), ('inceptionv3', ('',)),
-    ('mobilenet', ('1.0', '0.75', '0.5', '0.25')), ('mobilenetv2_', ('1.0', '0.75', '0.5', '0.25'))) for tail in tails)
-
-# Names that the papers use for networks of the zoos.
-ALIASES = {'inception_bn': 'bninception', 'bn_inception': 'bninception', 'inceptionv1': 'googlenet',
-           'inception_v1': 'googlenet', 'inception_v3': 'inceptionv3', 'inception_v4': 'inceptionv4',
-           'inc3': 'inceptionv3', 'inc4': 'inceptionv4', 'mobile': 'mobilenet1.0', 'mobilenet': 'mobilenet1.0',
-           'dmlgoogle': 'inceptionv3'}
 
 PREPROCESSING = {'bninception': CAFFE, 'inceptionv3': IMAGENET._replace(size=299),
                  'inceptionv4': HALF._replace(size=299), 'inceptionresnetv2': HALF._replace(size=299)}
@@ -80,8 +67,7 @@ def resolve(name: str) -> str:
     >>> resolve('Inception-V1'), resolve('resnet50-v2')
     ('googlenet', 'resnet50_v2')
     """
-    key = str(name).lower().replace('-', '_')
-    key = ALIASES.get(key, key)
+    key = canonical(name)
     if key in OWN or key in GLUON:
         return key
     known = names()

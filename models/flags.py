@@ -5,6 +5,8 @@ import argparse
 from core.flags import boolean, bounded, floats, switch
 from models.registry import OWN, STARTS
 
+NAME_FLAGS = ('backbone', 'model', 'arch', 'net', 'base_network')
+
 
 def pretrained(text):
     """Type of --pretrained: True, False, or the path of a file."""
@@ -25,7 +27,7 @@ class _Backbone(argparse.Action):
 def add_args(group) -> None:
     """Declare the network's flags."""
     own = ', '.join(f'{name} ({entry.summary})' for name, entry in sorted(OWN.items()))
-    group.add_argument('--backbone', '--model', '--arch', '--net', '--base_network', default='googlenet',
+    group.add_argument(*('--' + name for name in NAME_FLAGS), default='googlenet',
                        metavar='NAME', action=_Backbone,
                        help=f'trunk: {own}, googlenet, inception_bn, resnet50_v1, resnet50_v2, densenet161, '
                             'inceptionv3, inceptionv4, mobilenet0.5, mobilenetv2_1.0, or any classification network '

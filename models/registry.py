@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 
+from core.errors import fold
 from models.preprocessing import HALF, LITE
 
 Own = namedtuple('Own', 'make preprocessing weights summary')
@@ -57,3 +58,36 @@ STARTS = {
     'caffe_uniform': Start('in', 3, False),        # HDC: Caffe's "xavier"
     'torch_linear': Start('in', 1, True),          # SST: PyTorch's Linear
 }
+
+# Names of the zoo inside MXNet (its get_model does not publish them).
+GLUON = tuple(f'{stem}{tail}' for stem, tails in (
+    ('resnet', ('18_v1', '34_v1', '50_v1', '101_v1', '152_v1', '18_v2', '34_v2', '50_v2', '101_v2', '152_v2')),
+    ('vgg', ('11', '13', '16', '19', '11_bn', '13_bn', '16_bn', '19_bn')), ('alexnet', ('',)),
+    ('densenet', ('121', '161', '169', '201')), ('squeezenet', ('1.0', '1.1')), ('inceptionv3', ('',)),
+    ('mobilenet', ('1.0', '0.75', '0.5', '0.25')), ('mobilenetv2_', ('1.0', '0.75', '0.5', '0.25'))) for tail in tails)
+
+# Names that the papers use for networks of the zoos.
+ALIASES = {'inception_bn': 'bninception', 'bn_inception': 'bninception', 'inceptionv1': 'googlenet',
+           'inception_v1': 'googlenet', 'inception_v3': 'inceptionv3', 'inception_v4': 'inceptionv4',
+           'inc3': 'inceptionv3', 'inc4': 'inceptionv4', 'mobile': 'mobilenet1.0', 'mobilenet': 'mobilenet1.0',
+           'dmlgoogle': 'inceptionv3'}
+
+# Networks of the other zoos that the papers name.
+OFTEN = ('googlenet', 'bninception', 'inceptionv4', 'inceptionresnetv2')
+
+
+def canonical(name: str) -> str:
+    """The registered spelling of a backbone's name, whether there is such a backbone or not.
+
+    >>> canonical('Inception-V1')
+    'googlenet'
+    """
+    key = fold(name)
+    return ALIASES.get(key, key)
+
+
+def check_name(name: str) -> None:
+    """UserError with close matches for a backbone that does not exist. The zoos are asked for rare names only."""
+    if canonical(name) not in (*OWN, *GLUON, *OFTEN):
+        from models.backbones import resolve
+        resolve(name)

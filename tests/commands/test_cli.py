@@ -1,8 +1,12 @@
 """The command line: strict, layered, and equal to the originals' spellings."""
 
 import ast
+import errno
 import json
 import pathlib
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -12,7 +16,9 @@ import main
 import recipes
 import samplers
 from commands import cli, layers
-from core.errors import UserError
+from core import __version__
+from core.argparse_internals import actions
+from core.errors import UserError, explain
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -52,7 +58,7 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
 
 
 @pytest.mark.parametrize('argv, words', [
-    (['--n_iner_pts=2'], ['--n_iner_pts=2 is not a flag here', 'Did you mean --n_inner_pts', 'Legal flags: --']),
+    (['--n_iner_pts=2'], ['--n_iner_pts=2 is not a flag here', 'Did you mean --n_inner_pts', 'main.py train --help']),
     (['--lr_beta=1'], ['--lr_beta=1 is not a flag here', 'It belongs to --loss=margin']),
     (['--loss=nothing'], ['--loss=nothing is unknown', 'Legal values', 'hphn_triplet']),
     (['--data_name=kub200'], ['--data_name=kub200 is unknown', 'cub200']),
@@ -63,6 +69,15 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
     (['--loss=npair', '--sampler=random'], ['--sampler=random does not fit --loss=npair', 'Legal samplers']),
     (['--resume=/nowhere'], ['/nowhere holds no checkpoint']),
     (['evaluate'], ['--checkpoint is empty']),
+    (['evaluate', 'nowhere'], ['nowhere holds no checkpoint']),
+    (['prepare', 'cub20'], ['--data_name=cub20 is unknown. Did you mean cub200']),
+    (['--lr=inf'], ['--lr', "'inf' is not a finite number"]),
+    (['--margin=nan'], ['--margin', "'nan' is not a finite number"]),
+    (['--lr_decay_epochs=1,inf'], ['--lr_decay_epochs']),
+    (['--backbone=Nonsense', '--dry_run'], ['--backbone=Nonsense is unknown', 'Legal values']),
+    (['--transform=rotated', '--dry_run'], ['--transform=rotated is unknown']),
+    (['--loss=margin', 'oops'], ['oops is not a flag: flags begin with --']),
+    (['--epochs=1', '--save_dir=/dev/null/x', '--glyphs_classes=4'], ['/dev/null/x']),
     (['--gpu_idx=99', '--glyphs_classes=4', '--data_dir=/dev/null/x'], ['--gpu_idx=99', 'usable GPU']),
 ])
 def test_bad_input_is_one_clear_sentence(argv, words, capsys):
@@ -126,7 +141,7 @@ def test_no_flag_is_dead():
             parsers = [layers.training_parser(['--loss=' + loss, '--sampler=' + sampler], {})]
             parsers += [layers.checkpoint_parser([], {'loss': loss}, command) for command in ('evaluate', 'embed')]
             for parser in parsers:
-                dead |= {action.dest for action in parser._actions} - read - {'help'}
+                dead |= {action.dest for action in actions(parser)} - read - {'help'}
     assert not dead
 
 
@@ -141,6 +156,80 @@ def test_what_a_checkpoint_fixes_is_no_flag_of_evaluate_and_embed():
     assert (args.loss, args.lr, args.backbone) == ('npair', 0.5, 'resnet50_v1')
     assert (args.recallk, args.metric) == ([7], 'cosine')
     assert args.figures and not cli.parse(['evaluate', '--embeddings=x.npz'])[1].figures
+
+
+def test_an_unknown_flag_names_three_close_ones_and_not_sixty(capsys):
+    assert main.main(['--epoch=3']) == 2
+    error = capsys.readouterr().err
+    assert 'Did you mean --epochs' in error and error.count('--') <= 6
+
+
+def test_help_and_version_do_the_obvious(capsys):
+    assert main.main(['--version']) == main.main(['version']) == main.main(['help']) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f'gluon-dml {__version__}\n')
+    assert all(f'\n    {name} ' in printed for name in cli.COMMANDS)
+    with pytest.raises(SystemExit):
+        main.main(['help', 'prepare'])
+    assert '--archive' in capsys.readouterr().out
+
+
+def test_paths_are_absolute_as_seen_from_the_caller(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('HOME', '/home/someone')
+    (tmp_path / 'w.params').write_text('')
+    flags = dry_run(capsys, '--save_dir=~/x', '--data_dir=photos', '--pretrained=w.params')
+    assert (flags['save_dir'], flags['data_dir']) == ('/home/someone/x', str(tmp_path / 'photos'))
+    assert flags['pretrained'] == str(tmp_path / 'w.params')
+    assert dry_run(capsys, '--data_name=CUB-200-2011')['data_dir'] == str(tmp_path / 'data' / 'cub200')
+
+
+def test_papers_start_from_imagenet_weights_on_their_data(capsys):
+    for words, wanted in ((['--data_name=cars196'], True), (['--data_name=cub200', '--pretrained=false'], False),
+                          ([], False), (['--data_name=mnist', '--backbone=lenet'], False),
+                          (['--data_name=sop', '--loss=sst'], True), (['--data_dir=/photos'], False)):
+        assert dry_run(capsys, *words)['pretrained'] is wanted, words
+
+
+def test_names_are_resolved(capsys):
+    flags = dry_run(capsys, '--data_name=CARS196', '--loss=HPHN-Triplet', '--transform=Heated-Up')
+    assert (flags['data_name'], flags['loss'], flags['transform']) == ('cars196', 'hphn_triplet', 'heated_up')
+
+
+@pytest.mark.parametrize('error, words', [
+    (OSError(errno.ENOSPC, 'No space left on device', '/x'), '/x: the disk is full'),
+    (OSError(errno.EROFS, 'Read-only file system', '/run/a'), '/run/a: Read-only file system. Fix: give another'),
+    (IsADirectoryError(errno.EISDIR, 'Is a directory', '/y'), '/y: Is a directory'),
+    (MemoryError(), 'not enough memory for this batch. Fix: a smaller --batch_size'),
+])
+def test_what_comes_from_outside_is_one_sentence(error, words, monkeypatch, capsys):
+    def fail(argv):
+        raise error
+    monkeypatch.setattr(cli, 'run', fail)
+    assert main.main([]) == 2
+    assert capsys.readouterr().err.startswith('error: ') and words in explain(error)
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, 'run', lambda argv: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main.main([])
+
+
+def test_a_fresh_clone_names_the_set_up(tmp_path):
+    shutil.copy(ROOT / 'main.py', tmp_path)
+    for folder in ('core', 'commands', 'datasets', 'evaluation', 'losses', 'models', 'recipes', 'samplers', 'engine'):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__'))
+
+    def start():
+        done = subprocess.run([sys.executable, '-S', 'main.py', '--loss=hphn_triplet'], cwd=tmp_path,
+                              capture_output=True, text=True)
+        return done.returncode, done.stderr
+    assert start() == (2, 'error: the package numpy is not installed. Fix: bash scripts/setup.sh\n')
+    (tmp_path / '.venv' / 'bin').mkdir(parents=True)
+    (tmp_path / '.venv' / 'bin' / 'python').write_text('no program')
+    code, said = start()
+    assert code == 1 and said.startswith('error: ') and said.endswith('Fix: bash scripts/setup.sh\n')
 
 
 def test_flag_errors_are_user_errors_and_not_exits():

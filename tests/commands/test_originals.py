@@ -1,6 +1,7 @@
 """The published command lines of the five original programs, unchanged after `python3 main.py`."""
 
 import json
+import os
 
 import pytest
 
@@ -53,7 +54,8 @@ LINES = [
     ('train_mx_margin.py --data-path=data/CUB_200_2011 --embed-dim=128 --batch-size=70 --batch-k=5 --gpus= '
      '--optimizer=adam --lr=1e-4 --lr-beta=.1 --margin=.2 --beta=1.2 --nu=0 --factor=.5 --wd=1e-4 --model=resnet50_v2 '
      '--save-model-prefix=margin_loss_model --use_pretrained --kvstore=device --log-interval=20',
-     dict(transform='margin', lr_beta=0.1, beta=1.2, summary_step=20, data_dir='data/CUB_200_2011', embed_dim=128)),
+     dict(transform='margin', lr_beta=0.1, beta=1.2, summary_step=20, embed_dim=128,
+          data_dir=os.path.abspath('data/CUB_200_2011'))),
     ('train_margin_cub.py --data_path data/cub200_2011 --batch_size 70 --batch_k 5 --gpu_id 0 --epochs 100 '
      '--optimizer adam --lr 1e-4 --steps 30,50,100,300 --print_freq 20', dict(
          backbone='resnet50_v1', optim='sgd', momentum=0.89, wd=0.0, lr_decay_epochs=[30, 50, 100, 300])),

@@ -17,6 +17,7 @@ import main
 import samplers
 from commands import cli, layers
 from commands.parser import flags_of
+from core.argparse_internals import action_of, actions
 from core.contracts import Batch, Out
 from core.runtime import autograd, nd
 
@@ -108,7 +109,7 @@ def test_flags_have_the_default_and_the_other_spelling_that_the_page_gives(path)
         assert header[1:] == ['symbol', 'original', 'default', 'meaning']
         for cells in rows:
             flag, others = FLAG.findall(cells[0])[0], FLAG.findall(cells[2])
-            action = parser._option_string_actions.get('--' + flag)
+            action = action_of(parser, '--' + flag)
             assert action is not None, f'{header[0]}: no flag --{flag}'
             assert {'--' + other for other in others} <= set(action.option_strings), flag
             assert cells[3] == shown(action.default), f'the default of --{flag} is {shown(action.default)}'
@@ -124,7 +125,8 @@ def test_every_flag_on_a_page_exists(path):
     known = {'--loss'}
     for loss in chosen:
         for sampler in losses.get_loss(loss).samplers:
-            known |= set(parser_of(['--loss=' + loss, '--sampler=' + sampler])._option_string_actions)
+            parser = parser_of(['--loss=' + loss, '--sampler=' + sampler])
+            known |= {text for action in actions(parser) for text in action.option_strings}
     unknown = {flag for piece in code_of(text) for flag in FLAG.findall(piece) if '--' + flag not in known}
     assert not unknown, 'flags that no loss of this page has: {}'.format(', '.join(sorted(unknown)))
 
