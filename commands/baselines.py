@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from core.runtime import nd
 from datasets.loader import Loader, sequential
+from engine import inference
 from evaluation import protocols
 
 
@@ -21,11 +21,7 @@ def pixels(session, split, side=16):
 
 def pooled(session, split):
     """float32 (N, F): the globally averaged last map of the trunk, that is the frozen network without our head."""
-    rows = []
-    for batch in Loader(split, session.test_transform, session.args.num_workers)(
-            sequential(len(split), session.args.test_batch_size)):
-        rows.append(session.net.pooled(nd.array(batch.image, ctx=session.ctx[0], dtype='uint8')).asnumpy())
-    features = np.concatenate(rows)
+    features = inference.features(session.net, session.loader(split), session.args.test_batch_size, session.ctx[0])
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 

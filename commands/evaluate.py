@@ -25,7 +25,7 @@ def run(args):
     session = Session(args, source)
     session.check_splits()
     state = checkpoint.read_state(source)
-    name = pathlib.Path(source).name
+    name = pathlib.Path(source).name.split('-')[0]
     by_test = 'best_on_test' if 'val' not in state['best'] else 'chosen_on_validation'
     rule = {'last': 'last', 'best': by_test}.get(name, 'evaluated')
     epoch = state['epoch'] - 1

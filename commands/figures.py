@@ -5,8 +5,8 @@ import os
 import cv2
 import numpy as np
 
+from core.files import read_log
 from datasets.pictures import read_image
-from engine.run import read_log
 from evaluation import plots
 from evaluation.neighbours import search as knn
 
@@ -47,7 +47,7 @@ def show(board, tag, file, step):
 
 def end(session, run, embeddings, before):
     """At the end of training: recall and loss curves, and what `of_test` draws; also into TensorBoard."""
-    log, folder = read_log(run.folder), run.folder / 'figures'
+    log, folder = read_log(run.folder / 'log.jsonl'), run.folder / 'figures'
     first = session.args.recallk[0]
     if any('recall' in line for line in log):
         levels = {name: recall[str(first)] for name, recall in before.items()}

@@ -4,8 +4,6 @@ declared default < the loss's paper (recipes/) < the data set's preset < the run
 < what the user typed
 """
 
-import pathlib
-
 import datasets
 import evaluation
 import losses
@@ -23,6 +21,8 @@ def command_args(group):
     """Flags of the command train itself."""
     switch(group, '--dry_run', help='check the command line, print the resolved flags as JSON and stop')
     group.add_argument('--resume', default='', metavar='RUN', help='continue the run in this folder')
+    switch(group, '--allow_pickle', help='resume a run of an older version, whose optimizer states are a Python '
+           'pickle: it can run any code, so only for runs of your own')
 
 
 def checkpoint_args(group):
@@ -108,7 +108,7 @@ def parse(command, argv, description=''):
     base, source = {}, path(peek(argv, 'resume' if command == 'train' else 'checkpoint'))
     if source:
         folder = checkpoint.locate(source, peek(argv, 'which', default='last'))
-        left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv'}
+        left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv', 'allow_pickle'}
         if command != 'train':
             left_out |= {'save_dir', 'figures'}
         base = checkpoint.read_args(folder)
@@ -138,7 +138,7 @@ def check(args, base, source, command):
         raise UserError('--sampler={} does not fit --loss={}: {} Legal samplers: {}'.format(
             args.sampler, args.loss, criterion.sampler_reason, ', '.join(criterion.samplers)))
     if command == 'train' and source:
-        args.save_dir = str(pathlib.Path(source))
+        args.save_dir = str(checkpoint.run_of(source))
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):
             before = datasets.resolve(base[key]) if key == 'data_name' else base.get(key)
             if before is not None and getattr(args, key, None) != before:

@@ -1,7 +1,5 @@
 """Data, network and criterion of one set of flags, and what a command does with all of them."""
 
-import pathlib
-
 import datasets
 import models
 from core.device import contexts
@@ -9,11 +7,10 @@ from core.errors import UserError
 from core.files import write_atomic
 from core.runtime import mx
 from datasets import summary
+from datasets.loader import Loader
 from datasets.transforms import get_transform
-from engine import checkpoint
-from engine import inference as classify
+from engine import checkpoint, inference
 from evaluation import metrics, protocols, verification
-from evaluation.embeddings import embed as embed_split
 from losses import get_loss
 
 
@@ -50,13 +47,15 @@ class Session:
         self.confusion = None
         self.first_pass()
         if source is not None:
-            checkpoint.restore(source, self.net, self.criterion, [], self.ctx)
+            checkpoint.restore(source, self.net, self.criterion, self.ctx)
 
     def first_pass(self):
         """One image through everything, so that every shape is known and every weight exists."""
         size = self.args.image_size
         for c in self.ctx:
-            self.net(mx.nd.zeros((2, size, size, 3), ctx=c, dtype='uint8'))
+            out = self.net(mx.nd.zeros((2, size, size, 3), ctx=c, dtype='uint8'))
+            if self.criterion.classifies and c == self.ctx[0]:
+                self.criterion.logits(out)
         self.net.hybridize(static_alloc=True)
         self.criterion.hybridize(static_alloc=True)
 
@@ -71,11 +70,13 @@ class Session:
                 except UserError as error:
                     raise UserError(f'{part} images: {error}') from None
 
+    def loader(self, split):
+        """Reads a split as it is evaluated."""
+        return Loader(split, self.test_transform, self.args.num_workers)
+
     def embed(self, split, progress=False):
         """float32 (N, D) embeddings of a split."""
-        args = self.args
-        return embed_split(self.net, split, self.test_transform, args.test_batch_size, self.ctx[0], args.num_workers,
-                           progress)
+        return inference.embeddings(self.net, self.loader(split), self.args.test_batch_size, self.ctx[0], progress)
 
     def list_unreadable(self, file):
         """Write the images that were left out because they cannot be read, if there are any, and say where."""
@@ -87,9 +88,10 @@ class Session:
         """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings)."""
         args, result = self.args, {}
         if self.classifies:
-            embeddings, predictions = classify.predict(self, split)
-            result = protocols.classification(predictions, split.labels)
-            self.confusion = metrics.confusion_matrix(split.labels, predictions, split.num_classes)
+            embeddings, logits = inference.logits(self.net, self.criterion, self.loader(split), args.test_batch_size,
+                                                  self.ctx[0], progress)
+            result = protocols.classification(logits, split.labels)
+            self.confusion = metrics.confusion_matrix(split.labels, logits.argmax(axis=1), split.num_classes)
         else:
             embeddings = self.embed(split, progress)
         if split is self.data.test and self.data.pairs is not None:
@@ -110,7 +112,7 @@ class Session:
 def inside_run(source, args, name):
     """Where the run of a checkpoint keeps what is made of it: for each other data set apart."""
     here, there = (datasets.resolve(data) for data in (args.data_name, checkpoint.read_args(source)['data_name']))
-    return pathlib.Path(source).parent / (name if here == there else f'{name}_{here}')
+    return checkpoint.run_of(source) / (name if here == there else f'{name}_{here}')
 
 
 def need_checkpoint(args):

@@ -9,9 +9,12 @@ from commands import figures as pictures
 from commands import prepare as preparation
 from commands.session import Session
 from core.runtime import mx
-from engine import checkpoint
-from engine.run import Run, commit, environment
-from engine.trainer import Interrupted, Trainer
+from datasets.loader import Loader
+from engine import checkpoint, optimizers
+from engine.interrupts import Interrupted
+from engine.run import Run, commit, environment, new_folder
+from engine.schedule import get_schedule
+from engine.trainer import NotFinite, Trainer
 from losses import Criterion
 
 
@@ -20,11 +23,33 @@ def run(args):
     source = checkpoint.locate(args.resume) if args.resume else None
     if args.prepare:
         preparation.ensure(args)
-    session = Session(args)
+    session = Session(args, source)
     session.check_splits()
-    run = Run(args, resume=bool(source))
+    sampler = samplers.build(args, session.data.train)
+    optimizer = optimizers.settings(args.optim, args.lr, args.wd, args.momentum, args.epsilon, args.grad_clip,
+                                    recipes.constants(args.loss))
+    run = open_run(args, source)
+    try:
+        return train(args, session, sampler, optimizer, run, source)
+    except NotFinite:
+        run.close()
+        raise
+    except BaseException:
+        run.discard()
+        raise
+
+
+def open_run(args, source):
+    """The run folder: --save_dir, a new one below runs/, or that of the checkpoint `source`."""
+    folder = args.save_dir or new_folder('runs', f'{args.data_name}-{args.loss}')
+    run = Run(folder, vars(args), sys.argv[1:], checkpoint.read_state(source) if source else None)
     run.write_json('environment.json', environment(mx))
     print(f'run folder: {run.folder}')
+    return run
+
+
+def train(args, session, sampler, optimizer, run, source):
+    """Train and write what came out. Returns the exit status."""
     session.list_unreadable(run.folder / 'unreadable.txt')
     data, kept = session.data, {}
 
@@ -38,31 +63,43 @@ def run(args):
             training = session.embed(data.train)
             stats = session.criterion.epoch_stats(training, data.train.labels, data.train.num_classes)
             for name, number in stats['scalars'].items():
-                run.board.add_scalar(name, number, epoch)
+                run.board.add_scalar(name, number, epoch + 1)
             for name, values in stats['histograms'].items():
-                run.board.add_histogram(name, values, epoch)
+                run.board.add_histogram(name, values, epoch + 1)
         return result
 
-    sampler = samplers.build(args, data.train)
-    trainer = Trainer(args, data.train, session.train_transform, sampler, session.net, session.criterion, run,
-                      session.ctx, evaluate, lambda: session.embed(data.train), recipes.constants(args.loss))
+    schedule = get_schedule(args.lr_schedule, args.lr, factor=args.lr_decay_factor, decay_epochs=args.lr_decay_epochs,
+                            end_lr=args.end_learning_rate, train_iters=args.train_iters, epochs=args.epochs,
+                            patience=args.patience)
+    trainer = Trainer(session.net, session.criterion,
+                      Loader(data.train, session.train_transform, args.num_workers), sampler,
+                      schedule, optimizer, run, evaluate=evaluate, embed_train=lambda: session.embed(data.train),
+                      ctx=session.ctx, epochs=args.epochs, start_epoch=args.start_epoch, train_iters=args.train_iters,
+                      early_stopping=args.early_stopping, seed=args.seed,
+                      start_loader=session.loader(data.train), start_batch_size=args.batch_size,
+                      eval_epoch_term=args.eval_epoch_term, save_epoch_term=args.save_epoch_term,
+                      summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, kvstore=args.kvstore)
     if source:
-        trainer.resume(source)
+        trainer.resume(source, args.allow_pickle)
         print('resumed {} at epoch {}, iteration {}'.format(
             source, trainer.state['epoch'], trainer.state['iteration']))
-    before = {}
+    before = trainer.state.get('baselines', {})
     if args.baselines and not source:
         before = baselines.score(session, data.test)
         for name, recall in before.items():
             print('before training: {:<30} R@{} {:.4f}'.format(name, *next(iter(recall.items()))), flush=True)
+            for k, value in recall.items():
+                run.board.add_scalar(f'baseline/{name}/R{k}', value, 0)
+        trainer.state['baselines'] = before
     try:
         state = trainer.fit()
     except Interrupted as stop:
         run.close()
         print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={run.folder}')
         return stop.status
-    result = dict(outcome(args, state, before), data=session.found)
+    result = outcome(args, run, state, before, session.found)
     run.write_json('result.json', result)
+    run.board.add_setting(dict(vars(args), images_per_second=result['images_per_second']), finals(result))
     if args.figures:
         pictures.end(session, run, kept.get('test'), before)
     run.close()
@@ -76,7 +113,16 @@ def run(args):
     return 0
 
 
-def outcome(args, state, before):
+def finals(result):
+    """{tag: value} of a finished run for the tab HPARAMS of TensorBoard."""
+    last, best = (result['selection'][which] for which in ('last', 'best_on_test'))
+    found = {f'hparam/R{k}': value for k, value in last['recall'].items()}
+    found.update({f'hparam/R{k}/best': value for k, value in best['recall'].items()})
+    found.update({f'hparam/{key}': last[key] for key in ('map_at_r', 'accuracy', 'macro_accuracy') if key in last})
+    return found
+
+
+def outcome(args, run, state, before, found):
     """What goes into result.json; `selection` labels every number with how its epoch was chosen."""
     last, best = state['last']['test'], state['best']['test']
     return {
@@ -86,5 +132,5 @@ def outcome(args, state, before):
         'images_per_second': round(state['images'] / max(state['seconds'], 1e-9), 2),
         'seconds': round(state['seconds'], 2), 'iterations': state['iteration'],
         'share_waiting_for_data': round(state['wait_seconds'] / max(state['seconds'], 1e-9), 4),
-        'baselines': before, 'command': 'python3 main.py ' + ' '.join(sys.argv[1:]),
+        'baselines': before, 'data': found, 'command': run.command, 'history': run.history,
     }

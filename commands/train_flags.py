@@ -1,6 +1,7 @@
 """The flags of the training loop, of the device and of what is written."""
 
 from core.flags import bounded, ints, switch
+from engine.optimizers import OPTIMIZERS
 from engine.schedule import SCHEDULES
 
 
@@ -9,15 +10,17 @@ def add_args(group):
     group.add_argument('--epochs', '--nb_epoch', '--max_epoch', type=bounded(int, 1), default=5000,
                        help='number of epochs (what an epoch is depends on the sampler)')
     group.add_argument('--start_epoch', type=bounded(int, 0), default=0,
-                       help='number of the first epoch; shifts counters and schedules')
-    group.add_argument('--optim', '--optimizer', default='adam', help='adam, sgd, rmsprop, nag, ...')
+                       help='number of the first epoch; shifts counters and schedules. --epochs is where training ends')
+    group.add_argument('--optim', '--optimizer', default='adam', metavar='NAME', help='how weights move: '
+                       + ', '.join(OPTIMIZERS) + '; tf* and torch* as these frameworks define them')
     group.add_argument('--lr', '--learning_rate', type=bounded(float, 0), default=1e-4, help='learning rate')
-    group.add_argument('--momentum', type=bounded(float, 0, 1), default=0.9, help='of sgd and nag')
+    group.add_argument('--momentum', type=bounded(float, 0, 1), default=0.9, help='of sgd, nag and tfmomentum')
     group.add_argument('--epsilon', type=bounded(float, 0), default=None,
-                       help="added to the denominator of adam and rmsprop; default: the original's of the loss")
+                       help="added to the denominator of adam, rmsprop and their like; default: the original's of "
+                                                                          'the loss')
     group.add_argument('--wd', type=bounded(float, 0), default=5e-4, help='weight decay. The gradient of some losses '
                        'is a sum over the batch: then the same --wd weighs less than with a mean')
-    group.add_argument('--lr_schedule', choices=SCHEDULES, default='multifactor_iteration',
+    group.add_argument('--lr_schedule', choices=tuple(SCHEDULES), default='multifactor_iteration',
                        help='how the learning rate falls (each paper sets its own)')
     group.add_argument('--lr_decay_epochs', '--steps', type=ints, default=[10, 20, 40, 80],
                        help='epochs at which multifactor schedules apply --lr_decay_factor')

@@ -81,3 +81,23 @@ def _named_symbol_block():
         def _collect_params_with_prefix(self, prefix=''):
             return {prefix + '.' + name if prefix else name: param for name, param in self._names.items()}
     return NamedSymbolBlock
+
+
+def updaters_of(trainer) -> list:
+    """The Updaters of a gluon.Trainer, one a device, each with `states` {number: NDArray, tuple or None}."""
+    if not trainer._kv_initialized:
+        trainer._init_kvstore()
+    if trainer._params_to_init:
+        trainer._init_params()
+    return trainer._updaters
+
+
+def update_counts(optimizer) -> dict[int, dict[int, int]]:
+    """{device: {number of a parameter: updates so far}}; the counts of the device in use are `optimizer`'s own."""
+    return optimizer._all_index_update_counts
+
+
+def set_update_counts(optimizer, counts: dict[int, dict[int, int]]) -> None:
+    """Put back what `update_counts` gave."""
+    optimizer._all_index_update_counts = counts
+    optimizer._index_update_count = counts.setdefault(0, {})

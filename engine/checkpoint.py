@@ -1,20 +1,147 @@
-"""Checkpoints that resume bit for bit, written aside and renamed, so that a crash leaves the last good one."""
+"""Checkpoints that resume bit for bit and that no crash can lose.
 
+RUN/last and RUN/best are links to folders RUN/checkpoints/last-00000120 and so on. A new one is written beside them
+under a name that ends with .new, gets a manifest with the checksum of each of its files, is renamed, and only then
+does the link change, by one rename; the older one is removed last.
+"""
+
+import contextlib
 import errno
+import hashlib
 import json
 import os
 import pathlib
+import pickle
 import shutil
+import time
+import zipfile
 
 import numpy as np
 
 from core.contracts import Plan
 from core.errors import UserError
+from core.files import sync_folder, write_json
 from core.gluon_internals import named_parameters
 from core.runtime import mx, nd
 from models import weights
 
-VERSION = 1
+VERSION = 2
+STORE, MANIFEST = 'checkpoints', 'manifest.json'
+
+
+def write(run, which, net, criterion, update, state, settings, plans=None):
+    """Save everything that training needs to go on, as RUN/`which`.
+
+    Parameters
+    ----------
+    run : path of the run folder
+    which : 'last' or 'best'
+    net, criterion : their parameters are saved
+    update : engine.update.Update
+    state : dict of the loop, for JSON
+    settings : dict of the flags in effect
+    plans : batches of the running epoch when it was interrupted, else None
+
+    Returns
+    -------
+    Path of the new checkpoint
+
+    Raises
+    ------
+    UserError : the disk is full or not writable; the older checkpoint is still there
+    """
+    run = pathlib.Path(run)
+    store, aside = run / STORE, None
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        name = unused(store, f'{which}-{state["iteration"]:08d}')
+        aside = store / (name + '.new')
+        aside.mkdir()
+        net.save(str(aside / 'net.params'))
+        check_size(aside / 'net.params', [p.shape for p in net.collect_params().values()])
+        save_arrays(aside / 'criterion.params', {name: parameter.data().as_in_context(mx.cpu()) for name, parameter
+                                                 in named_parameters(criterion).items()})
+        save_arrays(aside / 'optimizer.params', update.arrays())
+        if plans is not None:
+            save_plans(aside / 'plans.npz', plans)
+        write_json(aside / 'args.json', settings)
+        write_json(aside / 'state.json', dict(state, version=VERSION, optimizers=update.description(),
+                                              time=time.time()))
+        write_json(aside / MANIFEST, {file.name: [file.stat().st_size, checksum(file)] for file in aside.iterdir()})
+        sync_folder(aside)
+        aside.rename(store / name)
+        sync_folder(store)
+        publish(run, which, store / name)
+    except Exception as error:
+        kept = find(run, which)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+        full = getattr(error, 'errno', None) == errno.ENOSPC or 'space' in str(error).lower() or \
+            shutil.disk_usage(run if run.exists() else '.').free < 1 << 20
+        raise UserError('{} the checkpoint {}: {}. {} Fix: free some space or set --save_dir'.format(
+            'The disk is full: could not write' if full else 'Could not write', run / which, error,
+            f'The last good checkpoint is still {kept}.' if kept else 'There was no earlier one.')) from error
+    tidy(run, which, store / name)
+    return store / name
+
+
+def unused(store, name):
+    """`name`, or name.1, ... that no folder in `store` has."""
+    number, stem = 0, name
+    while (store / name).exists() or (store / (name + '.new')).exists():
+        number += 1
+        name = f'{stem}.{number}'
+    return name
+
+
+def publish(run, which, folder):
+    """Let RUN/`which` be a link to `folder`, by one rename."""
+    link, aside = run / which, run / f'{which}.link'
+    if link.is_dir() and not link.is_symlink():    # an older program's folder, or a copy that followed the link
+        link.rename(run / STORE / unused(run / STORE, f'{which}-00000000'))
+    with contextlib.suppress(FileNotFoundError):
+        aside.unlink()
+    aside.symlink_to(pathlib.Path(STORE, folder.name), target_is_directory=True)
+    os.replace(aside, link)
+    sync_folder(run)
+
+
+def tidy(run, which, kept):
+    """Remove the checkpoints that `kept` replaces. A failure leaves them to the next time."""
+    for path in (*(run / STORE).glob(f'{which}-*'), run / f'{which}.old', run / f'{which}.new'):
+        if path.name != kept.name:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def check_size(file, shapes):
+    """OSError for a file that is too short for float32 arrays of these shapes: what a full disk leaves."""
+    if file.stat().st_size < 4 * sum(int(np.prod(shape)) for shape in shapes):
+        raise OSError(errno.ENOSPC, 'the file was cut off', str(file))
+    with open(file, 'rb') as handle:
+        os.fsync(handle.fileno())
+
+
+def save_arrays(file, arrays):
+    """{name: NDArray} to a parameter file; no file where there is no array."""
+    if arrays:
+        nd.save(str(file), arrays)
+        check_size(file, [array.shape for array in arrays.values() if array.dtype == np.float32])
+
+
+def load_arrays(file):
+    """{name: NDArray} of a file of save_arrays."""
+    if not pathlib.Path(file).exists() or not pathlib.Path(file).stat().st_size:
+        return {}
+    return {name: nd.array(array, dtype=array.dtype) for name, array in weights.load_file(file).items()}
+
+
+def checksum(file):
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(file, 'rb') as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def save_plans(path, plans):
@@ -25,119 +152,160 @@ def save_plans(path, plans):
         extra = plan.extra() if callable(plan.extra) else plan.extra
         if extra is not None:
             arrays[f'extra_{number}'] = extra
-    np.savez_compressed(path, count=len(plans), **arrays)
+    with open(path, 'wb') as file:
+        np.savez_compressed(file, count=len(plans), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_plans(path):
-    """List of Plan written by save_plans."""
-    with np.load(path) as file:
-        return [Plan(file[f'index_{i}'], file[f'seed_{i}'],
-                     file[f'extra_{i}'] if f'extra_{i}' in file.files else None)
-                for i in range(int(file['count']))]
-
-
-def write(folder, net, criterion, trainers, state, args, plans=None):
-    """Save everything that training needs to go on.
-
-    Parameters
-    ----------
-    folder : path of the checkpoint; an older one there stays until the new one is complete
-    trainers : list of gluon.Trainer
-    state : JSON-ready dict of the loop
-    args : dict of the resolved flags
-    plans : batches of the running epoch when it was interrupted, else None
-
-    Raises
-    ------
-    UserError : the disk is full or not writable; the older checkpoint is still there
-    """
-    folder = pathlib.Path(folder)
-    aside, older = folder.with_name(folder.name + '.new'), folder.with_name(folder.name + '.old')
+    """List of Plan written by save_plans. Raises UserError naming a damaged file."""
+    def handed(extra):
+        return None if extra is None else lambda: extra
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        net.save(str(aside / 'net.params'))
-        nd.save(str(aside / 'criterion.params'), {name: parameter.data().as_in_context(mx.cpu()) for name, parameter
-                                                  in named_parameters(criterion).items()})
-        for number, trainer in enumerate(trainers):
-            trainer.save_states(str(aside / f'trainer{number}.states'))
-        if plans is not None:
-            save_plans(aside / 'plans.npz', plans)
-        (aside / 'args.json').write_text(json.dumps(args, indent=1, sort_keys=True))
-        (aside / 'state.json').write_text(json.dumps(dict(state, version=VERSION), indent=1))
-        if sum(1 for f in aside.iterdir() if f.stat().st_size == 0 and f.name != 'criterion.params'):
-            raise OSError(errno.ENOSPC, 'a file of the checkpoint is empty')
-        for file in aside.iterdir():
-            with open(file, 'rb') as handle:
-                os.fsync(handle.fileno())
-        shutil.rmtree(older, ignore_errors=True)
-        if folder.exists():
-            folder.rename(older)
-        aside.rename(folder)
-        shutil.rmtree(older, ignore_errors=True)
-    except Exception as error:
-        kept = find(folder)
-        shutil.rmtree(aside, ignore_errors=True)
-        full = getattr(error, 'errno', None) == errno.ENOSPC or 'space' in str(error).lower() \
-            or shutil.disk_usage(folder.parent if folder.parent.exists() else '.').free < 1 << 20
-        raise UserError('{} the checkpoint {}: {}. {} Fix: free some space or set --save_dir'.format(
-            'The disk is full: could not write' if full else 'Could not write', folder, error,
-            f'The last good checkpoint is still {kept}.' if kept else 'There was no earlier one.')) from error
+        with np.load(path, allow_pickle=False) as file:
+            return [Plan(file[f'index_{i}'], file[f'seed_{i}'],
+                         handed(file[f'extra_{i}'] if f'extra_{i}' in file.files else None))
+                    for i in range(int(file['count']))]
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise UserError(f'{path} is damaged ({error})') from error
 
 
-def find(folder):
-    """The complete checkpoint at `folder`: itself, or the older one when the program was killed while renaming."""
-    folder = pathlib.Path(folder)
-    for candidate in (folder, folder.with_name(folder.name + '.old')):
-        if (candidate / 'state.json').is_file():
-            return candidate
-    return None
+def complete(folder):
+    """Whether all files of a checkpoint are there; a folder being written has no manifest yet."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        return all((folder / name).stat().st_size == size for name, (size, _) in manifest.items())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return not (folder / MANIFEST).exists() and (folder / 'state.json').is_file() and \
+            not folder.name.endswith('.new')    # version 1
 
 
-def locate(run, which='last'):
-    """The checkpoint folder of a run folder (or of a checkpoint folder itself).
+def find(run, which='last'):
+    """The complete checkpoint `which` of a run folder, or None.
+
+    It is RUN/`which`; where a crash left that without its folder, the newest complete one that lies in the run.
+    """
+    run = pathlib.Path(run)
+    store = run / STORE
+    others = sorted(store.glob(f'{which}-*'), key=lambda path: path.name, reverse=True)
+    others.sort(key=lambda path: path.name.endswith('.new'))
+    candidates = [run / which, *others, run / f'{which}.old']
+    return next((folder for folder in candidates if folder.is_dir() and complete(folder)), None)
+
+
+def locate(source, which='last'):
+    """The checkpoint of a run folder, or a checkpoint folder itself.
 
     Raises UserError when there is none.
     """
-    run = pathlib.Path(run)
-    found = find(run) or find(run / which) or find(run / 'last')
+    source = pathlib.Path(source)
+    found = source if (source / 'state.json').is_file() else find(source, which) or find(source, 'last')
     if found is None:
-        raise UserError(f'{run} holds no checkpoint: expected {run}/{which}/state.json. Give the folder that '
-                        'training printed.'
-                        )
+        raise UserError(f'{source} holds no checkpoint: expected {source}/{which}/state.json. Give the folder that '
+                        'training printed.')
     return found
 
 
+def run_of(source):
+    """The run folder of what `locate` takes: RUN for RUN, for RUN/last and for RUN/checkpoints/last-00000120."""
+    source = pathlib.Path(source)
+    if not (source / 'state.json').is_file():
+        return source
+    parent = source.parent if source.name else source.resolve().parent
+    return parent.parent if parent.name == STORE else parent
+
+
+def read_json(path):
+    """A dict from a JSON file. Raises UserError naming a file that is missing or damaged."""
+    try:
+        value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f'{path} is damaged or cannot be read ({error})') from error
+    if not isinstance(value, dict):
+        raise UserError(f'{path} is damaged: it holds no JSON object')
+    return value
+
+
 def read_args(folder):
-    """The flags that the checkpoint was made with."""
-    return json.loads((pathlib.Path(folder) / 'args.json').read_text())
+    """The flags that the checkpoint was made with. Raises UserError for a damaged file."""
+    path = pathlib.Path(folder) / 'args.json'
+    args = read_json(path)
+    for key in ('loss', 'data_name'):
+        if not isinstance(args.get(key), str):
+            raise UserError(f'{path} is damaged: it does not say --{key}')
+    return args
 
 
 def read_state(folder):
-    """The loop's state. Raises UserError for a checkpoint of another version."""
-    state = json.loads((pathlib.Path(folder) / 'state.json').read_text())
-    if state.get('version') != VERSION:
-        raise UserError('{} has version {}, this program reads version {}'.format(
-            folder, state.get('version'), VERSION))
+    """The loop's state. Raises UserError for a damaged file, or one of a later version."""
+    state = read_json(pathlib.Path(folder) / 'state.json')
+    if state.get('version') not in range(1, VERSION + 1):
+        raise UserError(f'{folder} has version {state.get("version")}, this program reads version {VERSION} and older')
+    missing = {'epoch', 'step', 'iteration', 'best', 'last', 'num_classes'} - set(state)
+    if missing:
+        raise UserError(f'{folder}/state.json is damaged: it lacks {", ".join(sorted(missing))}')
     return state
 
 
-def restore(folder, net, criterion, trainers, ctx):
-    """Load parameters and optimizer states in place; returns (state, plans or None)."""
+def verify(folder):
+    """Raises UserError naming the file of a checkpoint that is not what was written."""
     folder = pathlib.Path(folder)
+    if not (folder / MANIFEST).exists():
+        return    # version 1 had none
+    for name, entry in read_json(folder / MANIFEST).items():
+        path = folder / pathlib.PurePath(name).name
+        if not path.is_file():
+            raise UserError(f'{path} is missing: the checkpoint is damaged')
+        if not isinstance(entry, list) or [path.stat().st_size, checksum(path)] != entry:
+            raise UserError(f'{path} is damaged: its checksum is not that of {MANIFEST}')
+
+
+def restore(folder, net, criterion, ctx, update=None, allow_pickle=False):
+    """Load parameters in place and, given `update`, the states of the optimizers.
+
+    Parameters
+    ----------
+    folder : of the checkpoint
+    net, criterion : as they were built for it
+    ctx : list of contexts; the criterion's parameters lie on the first
+    update : engine.update.Update, or None where nothing is trained
+    allow_pickle : read the optimizer states of version 1, a pickle, which can run any code that it likes
+
+    Returns
+    -------
+    (state of the loop, plans of the running epoch or None)
+
+    Raises
+    ------
+    UserError : naming the file that is damaged or does not fit
+    """
+    folder = pathlib.Path(folder)
+    verify(folder)
     state = read_state(folder)
-    try:
-        file = str(folder / 'net.params')
-        weights.restore(net, weights.load_file(file), file)
-        own = named_parameters(criterion)
-        arrays = nd.load(str(folder / 'criterion.params')) if own else {}
-        if set(arrays) != set(own):
-            raise ValueError(f'criterion.params holds {sorted(arrays)}, the loss has {sorted(own)}')
-        for name, parameter in own.items():
-            parameter.set_data(arrays[name].as_in_context(ctx[0]))
-        for number, trainer in enumerate(trainers):
-            trainer.load_states(str(folder / f'trainer{number}.states'))
-    except (OSError, ValueError, AssertionError, mx.MXNetError) as error:
-        raise UserError(f'the checkpoint {folder} does not fit the flags or is damaged: {error}') from error
+    file = folder / 'net.params'
+    weights.restore(net, weights.load_file(file), file)
+    file, own = folder / 'criterion.params', named_parameters(criterion)
+    arrays = load_arrays(file) if own else {}
+    if {name: array.shape for name, array in arrays.items()} != {name: p.shape for name, p in own.items()}:
+        raise UserError(f'{file} does not fit --loss: it holds {sorted(arrays)}, the loss has {sorted(own)}')
+    for name, parameter in own.items():
+        parameter.set_data(arrays[name].as_in_context(ctx[0]))
+    if update is not None and state['version'] == 1:
+        update.restore_pickles([unpickled(folder / f'trainer{i}.states', allow_pickle)
+                                for i in range(len(update.trainers))])
+    elif update is not None:
+        update.restore(load_arrays(folder / 'optimizer.params'), state['optimizers'], folder / 'optimizer.params')
     plans = folder / 'plans.npz'
     return state, load_plans(plans) if plans.exists() else None
+
+
+def unpickled(path, allowed):
+    """The (states, optimizer) of version 1."""
+    if not allowed:
+        raise UserError(f'{path} is a Python pickle of an older version, and a pickle can run code. Fix: if this run '
+                        'is your own, --allow_pickle')
+    try:
+        return pickle.loads(path.read_bytes())
+    except Exception as error:    # a damaged pickle can raise anything
+        raise UserError(f'{path} is damaged ({error})') from error

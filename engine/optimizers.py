@@ -1,53 +1,51 @@
-"""Optimizers by name, with the constants of the frameworks that the originals were written in."""
+"""Optimizers by name, with the constants and the forms of the frameworks that the originals were written in."""
 
 from core.errors import UserError
-from core.runtime import mx, nd
 
-OPTIMIZERS = ('adam', 'sgd', 'nag', 'rmsprop', 'adagrad', 'adadelta', 'adamax', 'nadam')
+OPTIMIZERS = ('adam', 'sgd', 'nag', 'rmsprop', 'adagrad', 'adadelta', 'adamax', 'nadam', 'tfmomentum', 'tfrmsprop',
+              'torchadam')
+# what MXNet calls the number that keeps a denominator from 0
+EPSILON = {'adam': 'epsilon', 'rmsprop': 'epsilon', 'nadam': 'epsilon', 'adadelta': 'epsilon', 'adagrad': 'eps',
+           'tfrmsprop': 'epsilon', 'torchadam': 'epsilon'}
+MOMENTUM = ('sgd', 'nag', 'tfmomentum')
 
 
-@mx.optimizer.register
-class TFRMSProp(mx.optimizer.Optimizer):
-    """RMSProp with momentum, as TensorFlow 1 defines it.
+def settings(optim='adam', lr=1e-4, wd=0.0, momentum=0.9, epsilon=None, grad_clip=0.0, constants=None):
+    """What `engine.update.Update` needs to build an optimizer.
 
-    s = decay * s + (1 - decay) * g^2, starting at s = 1;  v = momentum * v + lr * g / sqrt(s + epsilon);  w -= v
+    Parameters
+    ----------
+    optim : a name of OPTIMIZERS, in any case
+    lr, wd : learning rate and weight decay
+    momentum : of sgd, nag and tfmomentum
+    epsilon : added to the denominator of those that have one; None: the paper's, else the framework's
+    grad_clip : gradients are clipped to +-grad_clip; 0: never
+    constants : {optimizer: {constant: value}} of a paper; the constant `form` names the optimizer that its framework
+        means by this name, such as tfmomentum for sgd
 
-    MXNet's own RMSProp has no momentum in its plain form and starts at s = 0. Source: Hinton's lecture 6e; the
-    Heated-Up Softmax original uses decay 0.9, momentum 0.9 and epsilon 1.
+    Returns
+    -------
+    (name, keyword arguments) for gluon.Trainer
+
+    Raises
+    ------
+    UserError : an unknown name
+
+    Example
+    -------
+    >>> settings('SGD', lr=0.1, constants={'sgd': {'form': 'tfmomentum'}})
+    ('tfmomentum', {'learning_rate': 0.1, 'wd': 0.0, 'momentum': 0.9})
     """
-
-    def __init__(self, learning_rate=1e-4, decay=0.9, momentum=0.9, epsilon=1.0, **kwargs):
-        super().__init__(learning_rate=learning_rate, **kwargs)
-        self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
-
-    def create_state(self, index, weight):
-        """(s, v) of one weight."""
-        return nd.ones_like(weight), nd.zeros_like(weight)
-
-    def update(self, index, weight, grad, state):
-        """One step on one weight."""
-        self._update_count(index)
-        square, velocity = state
-        grad = grad * self.rescale_grad + self._get_wd(index) * weight
-        square[:] = self.decay * square + (1.0 - self.decay) * grad * grad
-        velocity[:] = self.momentum * velocity + self._get_lr(index) * grad / nd.sqrt(square + self.epsilon)
-        weight[:] = weight - velocity
-
-
-def settings(args, own=None):
-    """--optim, --lr, --wd, --momentum and the paper's constants -> (MXNet name, keyword arguments).
-
-    own : {optimizer: {constant: value}} where the paper's optimizer is not MXNet's
-    """
-    name = args.optim.lower()
+    name = str(optim).lower()
     if name not in OPTIMIZERS:
-        raise UserError('--optim={} is unknown. Legal values: {}'.format(args.optim, ', '.join(OPTIMIZERS)))
-    constants = {'learning_rate': args.lr, 'wd': args.wd}
-    if name in ('sgd', 'nag'):
-        constants['momentum'] = args.momentum
-    constants.update((own or {}).get(name, {}))
-    if args.epsilon is not None and name in ('adam', 'rmsprop', 'adagrad', 'nadam'):
-        constants['epsilon'] = args.epsilon
-    if name == 'rmsprop' and 'epsilon' in constants and 'momentum' in constants:
-        name = 'tfrmsprop'
-    return name, constants
+        raise UserError(f'--optim={optim} is unknown. Legal values: {", ".join(OPTIMIZERS)}')
+    values = {'learning_rate': lr, 'wd': wd}
+    if name in MOMENTUM:
+        values['momentum'] = momentum
+    values.update((constants or {}).get(name, {}))
+    name = values.pop('form', name)
+    if epsilon is not None and name in EPSILON:
+        values[EPSILON[name]] = epsilon
+    if grad_clip:
+        values['clip_gradient'] = grad_clip
+    return name, values

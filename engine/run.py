@@ -1,28 +1,32 @@
 """The folder of a run: what was asked for, what happened, what came out."""
 
+import contextlib
 import datetime
+import fcntl
 import json
 import os
 import pathlib
 import platform
+import shutil
+import socket
 import subprocess
-import sys
-
-import tensorboardX
+import time
 
 from core.errors import UserError
+from core.files import append_log, read_log, write_atomic, write_json
+from engine import board, checkpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+WAITING = 100000    # log lines that wait for space before the oldest are given up
 
 
 def commit():
     """Commit of the code, with '-dirty' when files differ from it; 'unknown' outside a git checkout."""
+    def git(*words):
+        return subprocess.run(['git', *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     try:
-        head = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=ROOT, capture_output=True, text=True,
-                              check=True).stdout.strip()
-        dirty = subprocess.run(['git', 'status', '--porcelain', '--untracked-files=no'], cwd=ROOT, capture_output=True,
-                               text=True, check=True).stdout.strip()
-        return head + ('-dirty' if dirty else '')
+        changed = git('status', '--porcelain', '--untracked-files=no')
+        return git('rev-parse', '--short=12', 'HEAD') + ('-dirty' if changed else '')
     except (OSError, subprocess.CalledProcessError):
         return 'unknown'
 
@@ -35,58 +39,138 @@ def environment(mx):
             'processors': len(os.sched_getaffinity(0)), 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '')}
 
 
+def new_folder(parent, name):
+    """Make and return parent/NAME-TIME; of several in one second, each gets a folder of its own."""
+    stem = f'{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}'
+    for number in range(1, 1000):
+        folder = pathlib.Path(parent, stem if number == 1 else f'{stem}-{number}')
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise UserError(f'{parent} already holds 999 runs called {stem}. Fix: --save_dir')
+
+
 class Run:
-    """A run folder.
+    """A run folder that this process alone writes.
 
     Parameters
     ----------
-    args : parsed flags; --save_dir says where, empty means runs/DATA-LOSS-TIME
-    resume : True when the folder is continued and must exist already
+    folder : path; made when it is not there
+    settings : dict of the flags in effect, for args.json and for every checkpoint
+    argv : words of the command line
+    resumed : None for a new run; for one that goes on, the Position-like dict {'epoch':, 'iteration':} where it does
+
+    Raises
+    ------
+    UserError : the folder holds a run already, another process writes it, or it cannot be written
     """
 
-    def __init__(self, args, resume=False):
-        name = f'{args.data_name}-{args.loss}-{datetime.datetime.now():%Y%m%d-%H%M%S}'
-        self.folder = pathlib.Path(args.save_dir or pathlib.Path('runs', name))
-        if not resume and (self.folder / 'args.json').exists():
+    def __init__(self, folder, settings, argv=(), resumed=None):
+        self.folder, self.pending, self.warned, self.lock = pathlib.Path(folder), [], False, None
+        self.made = not self.folder.exists() or not any(self.folder.iterdir())
+        if resumed is None and (checkpoint.find(self.folder) or (self.folder / 'result.json').exists()):
             raise UserError(f'--save_dir={self.folder} already holds a run. Fix: --resume={self.folder} goes on with '
-                            'it, '
-                            'another --save_dir starts a new one')
+                            'it, another --save_dir starts a new one')
         try:
             (self.folder / 'figures').mkdir(parents=True, exist_ok=True)
-            if not resume:
-                self.write_json('args.json', dict(vars(args), argv=sys.argv[1:]))
+            self.lock = lock(self.folder)
+            if resumed is None:    # what a start left that never came to a checkpoint
+                for path in self.folder.glob('tensorboard/events.*'):
+                    path.unlink()
+                (self.folder / 'log.jsonl').unlink(missing_ok=True)
+            self.settings = self.record(dict(settings), list(argv), resumed)
         except OSError as error:
+            if self.lock is not None:
+                os.close(self.lock)
             raise UserError(f'--save_dir={self.folder}: cannot write there ({error.strerror})') from error
-        self.board = tensorboardX.SummaryWriter(str(self.folder / 'tensorboard'), flush_secs=10)
+        self.board = board.Board(str(self.folder / 'tensorboard'))
+
+    def record(self, settings, argv, resumed):
+        """Write args.json: the flags in effect, the first command line (argv) and `history`, one entry for each time
+        that the run went on with other flags. Returns the settings."""
+        before, path = {}, self.folder / 'args.json'
+        if resumed is not None and path.exists():
+            before = checkpoint.read_json(path)
+        history = before.get('history', [])
+        same = {'resume', 'save_dir', 'dry_run', 'argv', 'history', 'allow_pickle'}
+        changed = {key: [before.get(key), value] for key, value in settings.items()
+                   if before and key not in same and json.dumps(before.get(key), default=str)
+                   != json.dumps(value, default=str)}
+        if changed:
+            history = history + [{'epoch': resumed['epoch'], 'iteration': resumed['iteration'], 'argv': argv,
+                                  'changed': changed}]
+        write_json(path, dict(settings, argv=before.get('argv', argv), history=history))
+        self.argv, self.history = before.get('argv', argv), history
+        return settings
+
+    @property
+    def command(self):
+        """The command lines that lead to this run: the first, and those that went on with other flags."""
+        return ' && '.join(' '.join(['python3 main.py', *map(str, argv)])
+                           for argv in (self.argv, *(entry['argv'] for entry in self.history)))
 
     def write_json(self, name, value):
-        """Write a JSON file aside and rename it."""
-        aside = self.folder / (name + '.new')
-        aside.write_text(json.dumps(value, indent=1, sort_keys=True, default=str) + '\n')
-        aside.replace(self.folder / name)
+        """Write a JSON file, whole or not at all."""
+        return write_json(self.folder / name, value)
 
     def log(self, kind, **values):
-        """Append one line to log.jsonl."""
-        with open(self.folder / 'log.jsonl', 'a') as file:
-            file.write(json.dumps(dict(kind=kind, **values)) + '\n')
+        """Append one line to log.jsonl. What a full disk refuses waits for the next line."""
+        self.pending = (self.pending + [dict(kind=kind, **values)])[-WAITING:]
+        try:
+            while self.pending:
+                append_log(self.folder / 'log.jsonl', self.pending[0])
+                self.pending.pop(0)
+            self.warned = False
+        except OSError as error:
+            if not self.warned:
+                print(f'note: log.jsonl cannot be written ({error.strerror}); its lines wait in memory', flush=True)
+            self.warned = True
 
-    def rewind(self, iteration):
-        """Drop log lines after `iteration` steps: training goes on from a checkpoint older than the log's end."""
+    def rewind(self, state):
+        """Drop what was logged after a checkpoint: training goes on from there and logs it once more.
+
+        state : the checkpoint's, with 'iteration' and 'time'
+        """
         path = self.folder / 'log.jsonl'
-        if not path.exists():
-            return
-        kept = [line for line in path.read_text().splitlines() if line and json.loads(line).get('step', 0) <= iteration]
-        aside = self.folder / 'log.jsonl.new'
-        aside.write_text(''.join(line + '\n' for line in kept))
-        aside.replace(path)
+        if path.exists():
+            kept = [line for line in read_log(path) if line.get('step', 0) <= state['iteration']]
+            write_atomic(path, ''.join(json.dumps(line) + '\n' for line in kept))
+        self.board.flush()
+        board.rewind(self.folder / 'tensorboard', state.get('time', time.time()))
+
+    def flush(self):
+        """Bring every point to the disk."""
+        self.board.flush()
+
+    def discard(self):
+        """Remove the folder of a start that failed, if this process made it and it holds no checkpoint."""
+        self.close()
+        if self.made and checkpoint.find(self.folder) is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self):
-        """Flush TensorBoard."""
+        """Bring every point to the disk and let others write the folder."""
         self.board.close()
+        if self.lock is not None:
+            os.close(self.lock)
+        self.lock = None
 
 
-def read_log(folder):
-    """List of dicts of log.jsonl (empty when there is none)."""
-    path = pathlib.Path(folder) / 'log.jsonl'
-    return [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
+def lock(folder):
+    """An open file (its number) that holds the right to write a run folder until it is closed or the process ends.
 
+    Raises UserError when another process has it.
+    """
+    path = pathlib.Path(folder, '.lock')
+    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise UserError(f'{folder} is being written by another process ({path.read_text().strip() or "unknown"}). '
+                        'Fix: wait for it, stop it, or give another --save_dir') from None
+    except OSError:
+        return held    # a file system without locks
+    os.truncate(held, 0)
+    os.write(held, f'process {os.getpid()} on {socket.gethostname()}\n'.encode())
+    return held

@@ -1,17 +1,17 @@
-"""Learning-rate schedules. They keep no clock: the loop tells them the iteration and the epoch.
+"""Learning-rate schedules. They keep no clock: the loop tells them where training is.
 
-`multifactor_iteration`, `multifactor_epoch` and `poly` return pure functions of the position. `Plateau` and
-`EarlyStopping` depend on the losses seen so far; their state is a plain dict that goes into checkpoints.
+`multifactor_iteration`, `multifactor_epoch` and `poly` are the pure functions; the classes say at which Position they
+are asked. What depends on the losses seen so far (Plateau, EarlyStopping) has a state that goes into checkpoints.
 """
 
 import math
+from collections import namedtuple
 
-SCHEDULES = ('constant', 'multifactor_iteration', 'multifactor_epoch', 'poly', 'plateau')
+from core.errors import pick
 
-
-def constant(lr):
-    """The same learning rate everywhere."""
-    return lambda position: lr
+Position = namedtuple('Position', 'iteration epoch step steps')
+Position.__doc__ = """Where training is: iteration (from 0, over the whole run), epoch (from 0), step (from 0, within
+the epoch), steps (of this epoch)."""
 
 
 def multifactor_iteration(lr, factor, steps):
@@ -36,38 +36,111 @@ def poly(lr, end_lr, train_iters, power=1.0):
     return at
 
 
-class Plateau:
-    """Halve the learning rate when the epoch loss has not improved for `patience` epochs (Local Sampling).
+class Schedule:
+    """The same learning rate everywhere, and the interface of all schedules.
 
-    An epoch improves when loss < best * (1 - threshold). After more than `patience` epochs in a row without
-    improvement, the learning rate is multiplied by `factor` and the counting starts again.
+    Parameters
+    ----------
+    lr : learning rate at the start
+    factor, decay_epochs : of the multifactor schedules; factor also of plateau
+    end_lr, train_iters, epochs : of poly, which ends after train_iters iterations or, where that is 0, after `epochs`
+    patience : epochs, of plateau
     """
 
-    def __init__(self, lr, factor=0.5, patience=5, threshold=1e-4):
-        self.lr, self.factor, self.patience, self.threshold = lr, factor, patience, threshold
-        self.best, self.bad = math.inf, 0
+    def __init__(self, lr, *, factor=0.5, decay_epochs=(), end_lr=0.0, train_iters=0, epochs=1, patience=5):
+        self.base, self.factor, self.decay_epochs, self.end_lr = lr, factor, tuple(decay_epochs), end_lr
+        self.train_iters, self.epochs, self.patience = train_iters, epochs, patience
+
+    def lr(self, position):
+        """Learning rate of the iteration at a Position."""
+        return self.base
 
     def after_epoch(self, loss):
-        """Take the epoch's loss; returns the learning rate of the next epoch."""
+        """Take the mean loss of an epoch that has ended."""
+
+    def state(self):
+        """What a checkpoint keeps: a dict that JSON can hold."""
+        return {}
+
+    def restore(self, state):
+        """Go on from state()."""
+
+
+class MultifactorIteration(Schedule):
+    """See `multifactor_iteration`. Epochs may differ in length: the steps are passed in the second iteration of the
+    epochs `decay_epochs`, whatever came before."""
+
+    def lr(self, position):
+        at = multifactor_iteration(self.base, self.factor, [epoch * position.steps for epoch in self.decay_epochs])
+        return at(position.epoch * position.steps + position.step)
+
+
+class MultifactorEpoch(Schedule):
+    """See `multifactor_epoch`."""
+
+    def lr(self, position):
+        return multifactor_epoch(self.base, self.factor, self.decay_epochs)(position.epoch)
+
+
+class Poly(Schedule):
+    """See `poly`. Without train_iters the end is that of the last epoch, also where epochs differ in length."""
+
+    def lr(self, position):
+        if self.train_iters:
+            return poly(self.base, self.end_lr, self.train_iters)(position.iteration)
+        at = poly(self.base, self.end_lr, self.epochs * position.steps)
+        return at(position.epoch * position.steps + position.step)
+
+
+class Plateau(Schedule):
+    """Multiply the rate by `factor` when the epoch loss has not improved for `patience` epochs (Local Sampling).
+
+    An epoch improves when loss < best * (1 - threshold). After more than `patience` epochs in a row without
+    improvement the rate falls and the counting starts again.
+    """
+
+    threshold = 1e-4
+
+    def __init__(self, lr, **options):
+        super().__init__(lr, **options)
+        self.now, self.best, self.bad = lr, math.inf, 0
+
+    def lr(self, position):
+        return self.now
+
+    def after_epoch(self, loss):
         if loss < self.best * (1.0 - self.threshold):
             self.best, self.bad = loss, 0
         else:
             self.bad += 1
         if self.bad > self.patience:
-            self.lr, self.bad = self.lr * self.factor, 0
-        return self.lr
+            self.now, self.bad = self.now * self.factor, 0
 
     def state(self):
-        """JSON-ready state."""
-        return {'lr': self.lr, 'best': self.best, 'bad': self.bad}
+        return {'lr': self.now, 'best': self.best, 'bad': self.bad}
 
     def restore(self, state):
-        """Continue from state()."""
-        self.lr, self.best, self.bad = state['lr'], state['best'], state['bad']
+        self.now, self.best, self.bad = state['lr'], state['best'], state['bad']
+
+
+SCHEDULES = {'constant': Schedule, 'multifactor_iteration': MultifactorIteration,
+             'multifactor_epoch': MultifactorEpoch, 'poly': Poly, 'plateau': Plateau}
+
+
+def get_schedule(name, lr, **options):
+    """The schedule `name` of SCHEDULES; `options` as Schedule takes them.
+
+    Example
+    -------
+    >>> falling = get_schedule('poly', 0.1, end_lr=0.0, epochs=2)
+    >>> [falling.lr(Position(i, i // 5, i % 5, 5)) for i in (0, 5)]
+    [0.1, 0.05]
+    """
+    return pick('--lr_schedule', name, SCHEDULES)(lr, **options)
 
 
 class EarlyStopping:
-    """True from the epoch on at which the loss has not improved for `patience` epochs (Local Sampling)."""
+    """Stops training when the epoch loss has not improved for `patience` epochs (Local Sampling); 0: never."""
 
     def __init__(self, patience=15):
         self.patience, self.best, self.bad = patience, math.inf, 0
@@ -78,14 +151,19 @@ class EarlyStopping:
             self.best, self.bad = loss, 0
         else:
             self.bad += 1
-        return self.bad >= self.patience
+        return self.reached
+
+    @property
+    def reached(self):
+        """Whether to stop."""
+        return 0 < self.patience <= self.bad
 
     def state(self):
-        """JSON-ready state."""
+        """What a checkpoint keeps: a dict that JSON can hold."""
         return {'best': self.best, 'bad': self.bad}
 
     def restore(self, state):
-        """Continue from state()."""
+        """Go on from state()."""
         self.best, self.bad = state['best'], state['bad']
 
 
@@ -105,37 +183,3 @@ class Average:
     def mean(self):
         """The mean so far, 0 before the first value."""
         return self.total / self.weight if self.weight else 0.0
-
-
-class Schedule:
-    """The learning rate of a run, as its flags ask for it.
-
-    Parameters
-    ----------
-    args : parsed flags (lr, lr_schedule, lr_decay_epochs, lr_decay_factor, end_learning_rate, train_iters, patience)
-    steps_per_epoch : int, iterations of one epoch
-    """
-
-    def __init__(self, args, steps_per_epoch):
-        self.kind = args.lr_schedule
-        self.plateau = Plateau(args.lr, args.lr_decay_factor, args.patience)
-        if self.kind == 'multifactor_iteration':
-            self.by_iteration = multifactor_iteration(
-                args.lr, args.lr_decay_factor, [epoch * steps_per_epoch for epoch in args.lr_decay_epochs])
-        elif self.kind == 'poly':
-            self.by_iteration = poly(args.lr, args.end_learning_rate, args.train_iters or args.epochs * steps_per_epoch)
-        elif self.kind == 'multifactor_epoch':
-            self.by_epoch = multifactor_epoch(args.lr, args.lr_decay_factor, args.lr_decay_epochs)
-        else:
-            self.by_iteration = constant(args.lr)
-
-    def lr(self, iteration, epoch):
-        """Learning rate of this iteration (from 0 over the whole run) of this epoch (from 0)."""
-        if self.kind == 'plateau':
-            return self.plateau.lr
-        return self.by_epoch(epoch) if self.kind == 'multifactor_epoch' else self.by_iteration(iteration)
-
-    def after_epoch(self, loss):
-        """Take the epoch's mean loss."""
-        if self.kind == 'plateau':
-            self.plateau.after_epoch(loss)

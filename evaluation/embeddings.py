@@ -1,4 +1,4 @@
-"""Embeddings of a data set, from a network or from a file."""
+"""Files of embeddings."""
 
 import contextlib
 import csv
@@ -7,43 +7,11 @@ import zipfile
 from collections import namedtuple
 
 import numpy as np
-from tqdm import tqdm
 
 from core.errors import UserError
 
 Embeddings = namedtuple('Embeddings', 'embeddings labels query paths')
 Embeddings.__doc__ = """embeddings float32 (N, D); labels (N,); query None or bool (N,); paths None or N str."""
-
-
-def embed(net, split, transform, batch_size, ctx, num_workers, progress=False):
-    """float32 (N, D) embeddings of a datasets.records.Split, in its order.
-
-    net : callable, uint8 NDArray (n, S, S, 3) on ctx -> Out(embedding (n, D), feature)
-    transform : the test transform of datasets.transforms; num_workers : threads that read images
-    """
-    from core.runtime import nd
-    from datasets.loader import Loader, sequential
-    if not len(split):
-        raise UserError('there is no image to embed')
-    loader = Loader(split, transform, num_workers)
-    out, waiting = None, None
-
-    def collect():
-        nonlocal out
-        index, embedding = waiting
-        embedding = embedding.asnumpy()
-        if out is None:
-            out = np.empty((len(split), embedding.shape[1]), dtype=np.float32)
-        out[index] = embedding
-    with tqdm(total=len(split), desc='embed', unit='image', disable=None if progress else True) as bar:
-        for plan, batch in zip(plans := sequential(len(split), batch_size), loader(plans)):
-            embedding = net(nd.array(batch.image, ctx=ctx, dtype='uint8')).embedding
-            if waiting:    # fetched one batch later, so that the device never waits for the host
-                collect()
-            waiting = plan.index, embedding
-            bar.update(len(plan.index))
-        collect()
-    return out
 
 
 def _table(file):

@@ -61,7 +61,7 @@ class Criterion:
         """What the original passed to Trainer.step for a batch of n images (the gradient is divided by it)."""
         return 1
 
-    def trainer(self, args):
+    def own_optimizer(self):
         """(optimizer, its arguments) for the criterion's own parameters, or None to use the network's."""
         return None
 
@@ -78,6 +78,13 @@ class Criterion:
 
     def after_step(self):
         """State without a gradient (centers) moves here, after the optimizers."""
+
+    def pending(self):
+        """{name: NDArray} of what after_step still needs from batches since the last step, for a checkpoint."""
+        return {}
+
+    def restore_pending(self, arrays):
+        """Go on from pending()."""
 
     def stats(self):
         """Scalars for the log, such as {'beta/mean': 1.2}."""

@@ -89,7 +89,7 @@ class Margin(Criterion):
         """# ORIGINAL: the loss is a mean already, yet the batch size is passed to Trainer.step."""
         return n
 
-    def trainer(self, args):
+    def own_optimizer(self):
         """SGD of beta, without weight decay."""
         return ('sgd', {'learning_rate': self.lr_beta, 'momentum': 0.9, 'wd': 0.0}) if self.lr_beta else None
 

@@ -212,6 +212,13 @@ class SoftmaxRanking(Criterion):
             self.centers.set_data(moved_centers(before, embedding, label, self.center_alpha))
         self.seen = []
 
+    def pending(self):
+        return {f'{name}_{i}': array for i, pair in enumerate(self.seen)
+                for name, array in zip(('embedding', 'label'), pair)}
+
+    def restore_pending(self, arrays):
+        self.seen = [(arrays[f'embedding_{i}'], arrays[f'label_{i}']) for i in range(len(arrays) // 2)]
+
     def logits(self, out):
         """Scores of the classes, (n, C)."""
         return self.classifier(out.feature)

@@ -8,5 +8,7 @@ DEFAULTS = {
 }
 
 CONSTANTS = {
-    'heated_softmax': {'rmsprop': {'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0}, 'adam': {'epsilon': 0.01}},
+    'heated_softmax': {'sgd': {'form': 'tfmomentum'},
+                       'rmsprop': {'form': 'tfrmsprop', 'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0},
+                       'adam': {'epsilon': 0.01}},
 }

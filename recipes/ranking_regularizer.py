@@ -6,3 +6,7 @@ DEFAULTS = {
         'train_iters': 40000, 'lr_schedule': 'poly', 'end_learning_rate': 0.0, 'image_size': 224, 'embed_dim': 256,
         'backbone': 'resnet50_v2', 'transform': 'ranking_batch'},
 }
+
+CONSTANTS = {
+    'softmax_ranking': {'sgd': {'form': 'tfmomentum'}},
+}

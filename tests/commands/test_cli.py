@@ -77,7 +77,7 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
     (['--backbone=Nonsense', '--dry_run'], ['--backbone=Nonsense is unknown', 'Legal values']),
     (['--transform=rotated', '--dry_run'], ['--transform=rotated is unknown']),
     (['--loss=margin', 'oops'], ['oops is not a flag: flags begin with --']),
-    (['--epochs=1', '--save_dir=/dev/null/x', '--glyphs_classes=4'], ['/dev/null/x']),
+    (['--epochs=1', '--save_dir=/dev/null/x', '--glyphs_classes=4', '--batch_size=8'], ['/dev/null/x']),
     (['--gpu_idx=99', '--glyphs_classes=4', '--data_dir=/dev/null/x'], ['--gpu_idx=99', 'usable GPU']),
 ])
 def test_bad_input_is_one_clear_sentence(argv, words, capsys):

@@ -39,8 +39,8 @@ def parameters(folder):
 
 def curve(folder):
     lines = [json.loads(line) for line in (folder / 'log.jsonl').read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in ('seconds', 'images_per_second', 'recall')}
-            for line in lines]
+    left_out = {'seconds', 'images_per_second', 'recall', 'map_at_r'}
+    return [{key: value for key, value in line.items() if key not in left_out} for line in lines]
 
 
 def assert_same_run(a, b):
@@ -48,7 +48,7 @@ def assert_same_run(a, b):
     assert first.keys() == second.keys()
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-    assert (a / 'last/trainer0.states').stat().st_size == (b / 'last/trainer0.states').stat().st_size
+    assert (a / 'last/optimizer.params').read_bytes() == (b / 'last/optimizer.params').read_bytes()
     assert curve(a) == curve(b)
 
 
@@ -61,10 +61,10 @@ def test_four_epochs_equal_two_and_two_more(train, flags, monkeypatch):
     assert train('whole', '--epochs=4', '--summary_step=1', *flags) == 0
     end_epoch = trainer.Trainer.end_epoch
 
-    def interrupted(self, epoch, last):
+    def interrupted(self, epoch):
         if epoch == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return end_epoch(self, epoch, last)
+        return end_epoch(self, epoch)
 
     monkeypatch.setattr(trainer.Trainer, 'end_epoch', interrupted)
     assert train('parts', '--epochs=4', '--summary_step=1', *flags) == 128 + signal.SIGTERM
@@ -82,7 +82,7 @@ def test_a_finished_run_goes_on_with_more_epochs(train):
     assert_same_run(train.folder / 'whole', train.folder / 'parts')
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_finishes_the_step_saves_and_resumes_in_the_middle_of_an_epoch(train, monkeypatch, capsys, number):
     assert train('whole', '--epochs=2', '--summary_step=1') == 0
     step = trainer.Trainer.step
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(train, monkeypatch, capsys)
     save, calls = EmbeddingNet.save, []
 
     def full(self, file):
-        calls.append('last.new' in file)
+        calls.append('last-' in file)
         if sum(calls) > 2:
             raise OSError(28, 'No space left on device')
         save(self, file)
@@ -131,14 +131,14 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(train, monkeypatch, capsys)
     error = capsys.readouterr().err
     assert 'The disk is full' in error and str(train.folder / 'full/last') in error
     monkeypatch.undo()
-    assert not (train.folder / 'full/last.new').exists()
+    assert not list((train.folder / 'full/checkpoints').glob('*.new'))
     assert main.main(['--resume=' + str(train.folder / 'full')]) == 0
 
 
-def test_killed_between_the_two_renames(train):
+def test_killed_before_the_link_is_there(train):
     assert train('killed', '--epochs=1') == 0
-    (train.folder / 'killed/last').rename(train.folder / 'killed/last.old')
-    assert checkpoint.locate(train.folder / 'killed').name == 'last.old'
+    (train.folder / 'killed/last').unlink()
+    assert checkpoint.locate(train.folder / 'killed').name == 'last-00000002'
     assert main.main(['--resume=' + str(train.folder / 'killed'), '--epochs=2']) == 0
 
 

@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 import evaluation
-from core.contracts import Out
 from core.errors import UserError
-from core.runtime import mx
-from datasets.records import Split
 from evaluation import metrics, protocols
-from evaluation.embeddings import embed, load_embeddings, save_embeddings
+from evaluation.embeddings import load_embeddings, save_embeddings
 
 
 def example(n=60, classes=12, d=6, seed=0):
@@ -154,16 +151,6 @@ def test_files_that_are_none(tmp_path):
         load_embeddings(tmp_path / 'alone.npy')
     with pytest.raises(UserError, match='.npz or .npy'):
         save_embeddings(tmp_path / 'x.txt', np.ones((2, 2)), [0, 1])
-
-
-@pytest.mark.parametrize('workers', [0, 2])
-def test_embed_keeps_the_order_of_the_split(workers):
-    split = Split(np.arange(7) % 3, None, reader=lambda i: np.full((4, 4, 3), i, dtype=np.uint8))
-
-    def net(image):
-        return Out(image.astype('float32').mean(axis=(1, 2)), None)
-    x = embed(net, split, lambda image, rng: image, 3, mx.cpu(), workers)
-    assert x.dtype == np.float32 and x.tolist() == [[i] * 3 for i in range(7)]
 
 
 def test_flags_reach_the_protocol():

@@ -31,5 +31,6 @@ def test_what_is_handed_out_is_a_copy():
 
 def test_the_constants_that_are_not_mxnets():
     assert recipes.constants('margin') == {'adam': {'epsilon': 1e-7}}
-    assert recipes.constants('heated_softmax')['rmsprop'] == {'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0}
+    assert recipes.constants('heated_softmax')['rmsprop'] == {
+        'form': 'tfrmsprop', 'decay': 0.9, 'momentum': 0.9, 'epsilon': 1.0}
     assert recipes.constants('sst') == {}

@@ -1,7 +1,5 @@
 """Recorded vectors of DeepEmbeding (hudengjunai/DeepEmbeding)."""
 
-from types import SimpleNamespace
-
 import numpy as np
 
 import recipes
@@ -79,9 +77,9 @@ def margin_train_steps(case):
     dense.weight.set_data(nd.array(case['in_weight']))
     dense.bias.set_data(nd.array(case['in_bias']))
     criterion = prepare(Margin(len(case['out_beta_0']), p['margin'], p['beta0'], p['nu'], p['lr_beta']))
-    flags = SimpleNamespace(optim='adam', lr=p['lr'], wd=p['wd'], momentum=0.9, epsilon=None)
-    trainers = [gluon.Trainer(dense.collect_params(), *settings(flags, recipes.constants('margin'))),
-                gluon.Trainer(criterion.collect_params(), *criterion.trainer(flags))]
+    adam = settings('adam', p['lr'], p['wd'], constants=recipes.constants('margin'))
+    trainers = [gluon.Trainer(dense.collect_params(), *adam),
+                gluon.Trainer(criterion.collect_params(), *criterion.own_optimizer())]
     step = 0
     while f'in_features_{step}' in case:
         label = case[f'in_labels_{step}']

@@ -75,8 +75,12 @@ def training_helpers(case):
     stopping = EarlyStopping(p['es_patience'])
     case.equal('out_early_stop', [stopping.after_epoch(loss) for loss in losses])
     for key, lr in (('out_lr_base', p['base_lr']), ('out_lr_last', p['last_layer_lr'])):
-        plateau = Plateau(lr, p['plateau_factor'], p['plateau_patience'], p['plateau_threshold'])
-        case.equal(key, [plateau.after_epoch(loss) for loss in losses])
+        plateau, rates = Plateau(lr, factor=p['plateau_factor'], patience=p['plateau_patience']), []
+        plateau.threshold = p['plateau_threshold']
+        for loss in losses:
+            plateau.after_epoch(loss)
+            rates.append(plateau.lr(None))
+        case.equal(key, rates)
     average = Average()
     case.equal('out_running_average', [average.add(*pair) for pair in zip(losses, np.asarray(case['in_weights']))])
 

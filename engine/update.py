@@ -1,0 +1,157 @@
+"""What moves the parameters: optimizers, gradients gathered over several batches, and their states in arrays."""
+
+import numpy as np
+
+from core.errors import UserError
+from core.gluon_internals import parameters_of, set_update_counts, update_counts, updaters_of
+from core.runtime import gluon, mx, nd
+from engine import forms
+
+
+class Update:
+    """One gluon.Trainer for the network and one for what the criterion owns, if it asks for its own.
+
+    Parameters
+    ----------
+    net, criterion : their parameters
+    optimizer : (name, keyword arguments), see engine.optimizers.settings
+    gather : batches whose gradients are averaged before the parameters move (--caffe_iter_size)
+    kvstore : how gradients of several devices are summed; None: there is one device
+    """
+
+    def __init__(self, net, criterion, optimizer, gather=1, kvstore=None):
+        own, params = criterion.own_optimizer(), gluon.ParameterDict()
+        params.update(net.collect_params())
+        if own is None:
+            params.update(criterion.collect_params())
+        name, constants = optimizer
+        self.criterion, self.home = criterion, next(iter(params.values())).list_ctx()[0]
+        self.gather, self.base = gather, constants['learning_rate']
+        self.trainers = [gluon.Trainer(params, forms.create(name, constants), kvstore=kvstore, update_on_kvstore=False)]
+        self.names = [name]
+        if own is not None and criterion.collect_params():
+            self.trainers.append(gluon.Trainer(criterion.collect_params(), forms.create(*own), kvstore=None))
+            self.names.append(own[0])
+        self.own_lr = [trainer.learning_rate for trainer in self.trainers]
+        if gather > 1:
+            for parameter in self.parameters():
+                parameter.grad_req = 'add'
+
+    def parameters(self):
+        """Every Parameter that has a gradient."""
+        return [p for trainer in self.trainers for p in parameters_of(trainer) if p.grad_req != 'null']
+
+    def zero_gradients(self):
+        """Forget the gradients."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def step(self, n, lr):
+        """Move the parameters by their gradients.
+
+        n : the gradient is divided by it
+        lr : learning rate of the network's optimizer; the criterion's own moves in proportion
+        """
+        for trainer, own_lr in zip(self.trainers, self.own_lr):
+            trainer.set_learning_rate(own_lr * lr / self.base if self.base else own_lr)
+            trainer.step(n, ignore_stale_grad=True)
+        if self.gather > 1:
+            self.zero_gradients()
+
+    @property
+    def learning_rate(self):
+        """The rate of the last step."""
+        return self.trainers[0].learning_rate
+
+    def finite(self):
+        """Whether every parameter is a finite number, on its first device."""
+        arrays = [p.list_data()[0] for trainer in self.trainers for p in parameters_of(trainer)]
+        arrays = [array for array in arrays if array.dtype == np.float32]
+        return all(nd.multi_all_finite(*part, num_arrays=len(part)).asscalar() == 1
+                   for part in (arrays[i:i + 100] for i in range(0, len(arrays), 100)))
+
+    def arrays(self):
+        """{name: NDArray on the CPU}: states of the optimizers and, with `gather`, the gradients gathered so far and
+        what the criterion keeps of their batches."""
+        found = {}
+        for number, trainer in enumerate(self.trainers):
+            for index, state in updaters_of(trainer)[0].states.items():
+                for place, array in flat(state):
+                    found['state/{}/{}/{}'.format(number, index, '.'.join(map(str, place)))] = array
+        if self.gather > 1:
+            for number, parameter in enumerate(self.parameters()):
+                for device, array in enumerate(parameter.list_grad()):
+                    found[f'gradient/{number}/{device}'] = array
+        found.update({'pending/' + name: array for name, array in self.criterion.pending().items()})
+        return {name: array.copyto(mx.cpu()) for name, array in found.items()}
+
+    def description(self):
+        """What the arrays belong to: a list of dicts that JSON can hold."""
+        return [{'name': name, 'num_update': optimizer.num_update, 'm_schedule': getattr(optimizer, 'm_schedule', None),
+                 'counts': {str(device): {str(i): n for i, n in counts.items()}
+                            for device, counts in update_counts(optimizer).items()}}
+                for name, optimizer in zip(self.names, (updaters_of(t)[0].optimizer for t in self.trainers))]
+
+    def restore(self, arrays, description, file):
+        """Go on from arrays() and description(); `file` is what an error names."""
+        names = [entry['name'] for entry in description]
+        if names != self.names:
+            raise UserError(f'--optim means {", ".join(self.names)} here, but the run that is resumed was trained with '
+                            f'{", ".join(names)}, whose state another optimizer cannot take over. Fix: leave --optim '
+                            'out, or start a new run')
+        for number, (trainer, entry) in enumerate(zip(self.trainers, description)):
+            parameters = parameters_of(trainer)
+            for updater in updaters_of(trainer):
+                for index, parameter in enumerate(parameters):
+                    prefix = f'state/{number}/{index}/'
+                    saved = {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}
+                    if not saved and str(index) not in entry['counts'].get('0', {}):
+                        continue    # a parameter that never had a gradient
+                    weight = parameter.list_data()[0]
+                    state = updater.optimizer.create_state_multi_precision(index, weight)
+                    for place, array in flat(state):
+                        name = '.'.join(map(str, place))
+                        if name not in saved or saved[name].shape != array.shape:
+                            raise UserError(f'{file} does not fit: it has no state {name} of {parameter.name} with the '
+                                            f'shape {array.shape}')
+                        array[:] = saved[name].as_in_context(array.context)
+                    updater.states[index], updater.states_synced[index] = state, False
+            self.set_counts(trainer, entry['num_update'], entry['m_schedule'],
+                            {int(d): {int(i): int(n) for i, n in counts.items()}
+                             for d, counts in entry['counts'].items()})
+        if self.gather > 1:
+            for number, parameter in enumerate(self.parameters()):
+                for device, gradient in enumerate(parameter.list_grad()):
+                    saved = arrays.get(f'gradient/{number}/{device}')
+                    if saved is not None and saved.shape == gradient.shape:
+                        gradient[:] = saved.as_in_context(gradient.context)
+        self.criterion.restore_pending({name[len('pending/'):]: array.as_in_context(self.home)
+                                        for name, array in arrays.items() if name.startswith('pending/')})
+
+    @staticmethod
+    def set_counts(trainer, num_update, m_schedule, counts):
+        optimizer = updaters_of(trainer)[0].optimizer
+        optimizer.num_update = num_update
+        if m_schedule is not None:
+            optimizer.m_schedule = m_schedule
+        set_update_counts(optimizer, counts)
+
+    def restore_pickles(self, saved):
+        """Go on from the [(states, optimizer)] that version 1 pickled."""
+        for trainer, (states, before) in zip(self.trainers, saved):
+            now = updaters_of(trainer)[0].optimizer
+            if type(before) is not type(now):
+                raise UserError(f'--optim means {type(now).__name__} here, but the run that is resumed was trained '
+                                f'with {type(before).__name__}. Fix: --optim, or start a new run')
+            for updater in updaters_of(trainer):
+                updater.states, updater.states_synced = dict(states), dict.fromkeys(states, False)
+            self.set_counts(trainer, before.num_update, getattr(before, 'm_schedule', None), update_counts(before))
+
+
+def flat(state, place=()):
+    """[(place in the nested tuples, NDArray)] of an optimizer's state of one parameter."""
+    if state is None:
+        return []
+    if isinstance(state, (list, tuple)):
+        return [item for i, part in enumerate(state) for item in flat(part, (*place, i))]
+    return [(place, state)]
