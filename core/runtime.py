@@ -5,10 +5,7 @@ import has happened: the thread count, NumPy's removed aliases, the CUDA librari
 happens at the first use of one of these names: a command line that is refused or only printed does not wait for it.
 """
 
-import ctypes
 import functools
-import importlib.metadata
-import importlib.util
 import math
 import os
 import pathlib
@@ -16,6 +13,7 @@ import sys
 
 from core.errors import UserError
 from core.lazy import Lazy
+from core.startup import installed_mxnet, prepare
 
 
 def usable_processors(cgroup='/sys/fs/cgroup', affinity=None):
@@ -40,45 +38,11 @@ def set_threads(environ=os.environ):
     environ.setdefault('OMP_NUM_THREADS', str(usable_processors()))
 
 
-def restore_numpy_aliases(numpy):
-    """MXNet 1.9.1 was written against NumPy < 1.24 and still names np.bool, np.int, np.float and np.object."""
-    major = int(numpy.__version__.split('.')[0])
-    if major >= 2:
+def check_numpy(numpy):
+    """UserError for a NumPy that MXNet 1.9.1 cannot use."""
+    if int(numpy.__version__.split('.')[0]) >= 2:
         raise UserError(f'NumPy {numpy.__version__} is installed, but MXNet 1.9.1 needs NumPy 1.x. Fix: pip install '
-                        '"numpy<2", '
-                        'or run bash scripts/setup.sh')
-    for name, value in (('bool', bool), ('int', int), ('float', float), ('object', object)):
-        if name not in numpy.__dict__:
-            setattr(numpy, name, value)
-
-
-# In this order, because each needs symbols of the ones before it.
-CUDA_WHEELS = ('cuda_runtime', 'cuda_nvrtc', 'cublas', 'cufft', 'curand', 'cusparse', 'cusolver', 'nvtx', 'nccl',
-               'cudnn')
-
-
-def preload_cuda_wheels():
-    """Open the CUDA 11 libraries that pip installed, so that libmxnet.so finds them without a CUDA toolkit."""
-    spec = importlib.util.find_spec('nvidia')
-    if spec is None:
-        return []
-    opened = []
-    for root in spec.submodule_search_locations:
-        for wheel in CUDA_WHEELS:
-            for library in sorted(pathlib.Path(root, wheel, 'lib').glob('*.so*')):
-                try:
-                    ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
-                    opened.append(library.name)
-                except OSError:  # cuDNN's training parts need its inference parts first: a second round opens them
-                    continue
-    return opened
-
-
-def installed_mxnet():
-    """Name of the installed MXNet distribution ('mxnet', 'mxnet-cu112', ...) or None."""
-    names = {d.metadata['Name'].lower() for d in importlib.metadata.distributions() if d.metadata['Name']}
-    found = sorted(name for name in names if name == 'mxnet' or name.startswith('mxnet-cu'))
-    return found[-1] if found else None
+                        '"numpy<2", or run bash scripts/setup.sh')
 
 
 def explain_import_error(error, distribution):
@@ -106,15 +70,12 @@ def load():
         import numpy
     except ImportError as error:
         raise UserError('NumPy is not installed. Fix: bash scripts/setup.sh') from error
-    restore_numpy_aliases(numpy)
-    distribution = installed_mxnet()
-    if distribution and distribution.startswith('mxnet-cu'):
-        preload_cuda_wheels()
-        preload_cuda_wheels()
+    check_numpy(numpy)
+    prepare()
     try:
         import mxnet
     except (ImportError, OSError) as error:
-        raise UserError(explain_import_error(error, distribution)) from error
+        raise UserError(explain_import_error(error, installed_mxnet())) from error
     return mxnet
 
 

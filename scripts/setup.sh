@@ -89,6 +89,11 @@ if ! .venv/bin/python -c 'import cv2' >/dev/null 2>&1; then
   .venv/bin/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps "opencv-python-headless==$version" \
     || fail "OpenCV does not load and its headless build could not be installed."
 fi
+# `import mxnet` alone, as in a notebook: see core/startup.py.
+packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+cp core/startup.py "$packages/gluon_dml_startup.py"
+echo 'import gluon_dml_startup; gluon_dml_startup.install()' > "$packages/gluon_dml.pth"
+
 summary=$(.venv/bin/python - <<'PY'
 import sys
 try:

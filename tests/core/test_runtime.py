@@ -1,10 +1,12 @@
 """What happens before MXNet is imported."""
 
+import subprocess
+import sys
 import types
 
 import pytest
 
-from core import runtime
+from core import runtime, startup
 from core.errors import UserError, pick
 
 
@@ -34,9 +36,9 @@ def test_threads_set_by_the_user_win():
 
 def test_numpy_2_is_refused_and_aliases_come_back():
     with pytest.raises(UserError, match='NumPy 2.1.0.*numpy<2'):
-        runtime.restore_numpy_aliases(types.SimpleNamespace(__version__='2.1.0'))
+        runtime.check_numpy(types.SimpleNamespace(__version__='2.1.0'))
     numpy = types.SimpleNamespace(__version__='1.26.4')
-    runtime.restore_numpy_aliases(numpy)
+    startup.restore_numpy_aliases(numpy)
     assert (numpy.bool, numpy.int, numpy.float, numpy.object) == (bool, int, float, object)
 
 
@@ -54,3 +56,11 @@ def test_unknown_names_list_close_and_legal_ones():
     with pytest.raises(UserError, match='--loss=marginn is unknown. Did you mean margin.*Legal values: margin, npair'):
         pick('--loss', 'marginn', {'margin': 1, 'npair': 2})
     assert pick('--loss', 'HPHN-Triplet', {'hphn_triplet': 3}) == 3
+
+
+def test_mxnet_can_be_imported_in_an_environment_that_starts_with_the_hook():
+    """As the .pth file of scripts/setup.sh does it; without it, NumPy 1.24 and later lack np.bool."""
+    code = ('import sys; import core.startup as s; s.install(); s.install(); assert "numpy" not in sys.modules; '
+            'import mxnet; print(mxnet.nd.ones(2).sum().asscalar(), s.Finder in sys.meta_path)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout == '2.0 False\n', done.stderr
