@@ -9,7 +9,7 @@ from core.runtime import nd
 from losses import functional
 from losses.base import Criterion
 
-distance = lazy('scipy.spatial.distance')
+spatial = lazy('scipy.spatial.distance')
 
 
 class HDC(Criterion):
@@ -119,7 +119,7 @@ class HDC(Criterion):
         negative : float32 (K, n, n), how often the pair i < j is in N_k with a loss: 0, 1 or 2
         count : float32 (K,), c_k
         """
-        distances = [distance.pdist(part, 'sqeuclidean') for part in self.depths(np, embedding)]  # exactly 0 if equal
+        distances = [spatial.pdist(part, 'sqeuclidean') for part in self.depths(np, embedding)]  # exactly 0 if equal
         upper = np.triu_indices(len(label), k=1)                                           # in the order of pdist
         same = label[upper[0]] == label[upper[1]]
         # ORIGINAL: positives at no distance leave before the share is taken.
