@@ -1,5 +1,6 @@
 """The commands and what is printed about them."""
 
+import argparse
 import difflib
 import importlib
 import json
@@ -18,25 +19,34 @@ USAGE = """gluon-dml: train and evaluate deep-metric-learning networks.
     python3 main.py evaluate --checkpoint=RUN                  score a run again
     python3 main.py prepare --data_name=cub200                 fetch and verify a benchmark
     python3 main.py report RUN [RUN ...]                       table and page of several runs
+    python3 main.py photos FOLDER                              train on your own photos
+    python3 main.py rows cub200 --list                         published rows, their figures and their cost
 """
 
-# name -> one line of help. The module commands/NAME.py has run(args) -> exit status and, unless NAME is in LAYERED,
-# add_args(parser).
+# name -> one line of help. The module commands/NAME.py has run(args) -> exit status and, unless NAME is in LAYERED or
+# FREE, add_args(parser).
 COMMANDS = {
     'train': 'train a network and score it (the default command)',
     'evaluate': 'score a run again, or embeddings from a file',
     'embed': 'write embeddings of a data set',
     'prepare': 'download, verify and unpack a benchmark data set',
     'launch': 'train with several processes, on this machine or on several',
+    'photos': 'train on your own photos, one folder a class, with settings of our own',
+    'rows': 'run published rows: prepare, train, score, compare',
     'report': 'one page and one table of several runs',
 }
 PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive')
 LAYERED = ('train', 'evaluate', 'embed')
+# They read their words themselves, because their flags are those of what the words name.
+FREE = ('photos', 'rows')
 
 
 def parse(argv):
     """argv -> (name of the command, args)."""
-    argv = originals.translate(fold(argv), layers.own_flags())
+    argv = fold(argv)
+    if argv and argv[0] in FREE:
+        return argv[0], argparse.Namespace(words=argv[1:])
+    argv = originals.translate(argv, layers.own_flags())
     command = argv.pop(0) if argv and not argv[0].startswith('-') else 'train'
     if command == 'help' and argv:
         command, argv = argv[0], ['--help', *argv[1:]]
@@ -46,6 +56,8 @@ def parse(argv):
             command, f' Did you mean {close[0]}?' if close else '', ', '.join(COMMANDS)))
     if command in LAYERED:
         return command, settle(layers.parse(command, argv, overview() if command == 'train' else COMMANDS[command]))
+    if command in FREE:    # `help rows`
+        return command, argparse.Namespace(words=argv)
     parser = parser_of(command, COMMANDS[command])
     importlib.import_module('commands.' + command).add_args(parser)
     return command, settle(parser.strict(positional(argv, '--data_name') if command == 'prepare' else argv))

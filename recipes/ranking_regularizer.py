@@ -10,3 +10,30 @@ DEFAULTS = {
 CONSTANTS = {
     'softmax_ranking': {'sgd': {'form': 'tfmomentum'}},
 }
+
+# name: (flags, method in Table 2); softmax alone shuffles single images.
+MODES = {
+    'hard': ({'train_mode': 'hard', 'margin': 'soft', 'triplet_loss_lambda': 1.0, 'num_instances': 4},
+             'Two-head hard'),
+    'semi_hard': ({'train_mode': 'semi_hard', 'margin': 0.2, 'triplet_loss_lambda': 1.0, 'num_instances': 4},
+                  'Two-head semi-hard'),
+    'center': ({'train_mode': 'center', 'center_lambda': 0.003, 'center_alpha': 0.5, 'num_instances': 4},
+               'Two-head center'),
+    'vanilla': ({'train_mode': 'vanilla', 'sampler': 'random'}, 'Softmax'),
+}
+# ending of the name: (trunk, updates)
+NETWORKS = {'': ('resnet50_v2', 40000), '_inception_v4': ('inceptionv4', 80000), '_densenet161': ('densenet161', 40000)}
+# data set: validations every 5,000 updates, in epochs of the batches by class and of single images
+DATA = {'aircraft': (417, 24), 'stanford_cars': (208, 20), 'flowers102': (417, 79), 'dogs': (333, 13),
+        'nabirds': (72, 7)}
+SETTINGS = {'loss': 'softmax_ranking', 'pretrained': True, 'image_size': 224, 'embed_dim': 256,
+            'transform': 'ranking_img', 'batch_size': 32, 'caffe_iter_size': 1, 'optim': 'sgd', 'momentum': 0.9,
+            'lr': 0.01, 'wd': 0.0, 'lr_schedule': 'poly', 'end_learning_rate': 0.0, 'summary_step': 500,
+            'recallk': [1, 4, 8, 16]}
+
+ROWS = [{'name': name + ending, 'data': data,
+         'flags': {**SETTINGS, 'backbone': backbone, 'train_iters': updates, **flags,
+                   'eval_epoch_term': DATA[data][name == 'vanilla'], 'save_epoch_term': 40},
+         'published': [('Table 2', method)] + ([('Table 5', method)] if name != 'vanilla' else [])}
+        for data in DATA for ending, (backbone, updates) in NETWORKS.items()
+        for name, (flags, method) in MODES.items()]

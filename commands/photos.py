@@ -1,0 +1,35 @@
+"""`python3 main.py photos FOLDER`: train on your own photos, one sub-folder a class, with settings of our own."""
+
+import json
+import os
+import pathlib
+
+from commands import layers
+from commands.words import absolute, words_of
+from core.errors import UserError
+from recipes import photos
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def parse(words):
+    """Flags of a training on a folder; paths are against the present folder. UserError without a folder."""
+    words = list(words)
+    if words and not words[0].startswith('-'):
+        words[0] = '--data_dir=' + words[0]
+    args = layers.parse('train', words_of(photos.SETTINGS, absolute(words)))
+    if not args.data_dir and not args.resume:
+        raise UserError('no folder of photos is given. Fix: bash scripts/photos.sh FOLDER, with a sub-folder for each '
+                        'class, or a CSV file')
+    return args
+
+
+def run(args):
+    """The command. Returns the exit status."""
+    args = parse(args.words)    # --help prints the flags of training
+    if args.dry_run:
+        print(json.dumps(vars(args), indent=1, sort_keys=True, default=str))
+        return 0
+    from commands import train
+    os.chdir(ROOT)    # runs are kept with the others
+    return train.run(args)

@@ -1,0 +1,177 @@
+"""What is shown of the rows of recipes/: published figures, expected cost, the comparison with what was measured."""
+
+import contextlib
+import json
+import pathlib
+import statistics
+
+import recipes
+from commands import layers
+from commands.words import words_of
+from core.files import write_atomic
+from datasets.benchmarks import BENCHMARKS
+from evaluation.report import published, runs, tables
+from samplers.blocks import BLOCKS
+from samplers.hdc import BATCHES
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Training images a second on one GPU, for the expected cost. The ranking paper's Figure 12 for ResNet-50, Inception v4
+# and DenseNet-161 (Titan Xp); the others are assumed beside them.
+SPEED = {'resnet50_v2': 190, 'inceptionv4': 104, 'densenet161': 70, 'googlenet': 450, 'inception_v1': 450,
+         'inception_v3': 150, 'bninception': 350, 'inception_bn': 350, 'lenet': 20000}
+
+
+def parse(words):
+    """Flags of a training command."""
+    return layers.parse('train', words)
+
+
+def resolved(row, flags=()):
+    """Parsed flags of a row."""
+    return parse(words_of(row.flags, flags))
+
+
+# ---- figures and cost
+
+def figures(args, evaluate=None, rows=None):
+    """Published lines that flags are compared with: of all that match, those whose settings are nearest."""
+    found = published.sources(rows or published.load(), {**vars(args), **(evaluate or {})})
+    least = min((len(entry['differences']) for entry in found), default=0)
+    return [entry for entry in found if len(entry['differences']) == least]
+
+
+def updates(args):
+    """(updates, images) that a training will see, or None where that depends on the photos."""
+    facts = {} if args.data_name not in BENCHMARKS else {
+        fact.what: fact.value for fact in BENCHMARKS[args.data_name].counts
+        if (fact.name, fact.part) == (args.data_name, 'train')}
+    if args.train_iters:
+        return args.train_iters, args.train_iters * args.batch_size
+    if args.sampler == 'hdc':
+        batches = args.batches_per_epoch or BATCHES
+    elif args.sampler == 'blocks':
+        batches = args.batches_per_epoch or BLOCKS[args.blocks][0]
+    elif args.sampler == 'pk_ee' and 'classes' in facts:
+        batches = facts['classes'] * args.num_instances // args.batch_size
+    elif 'images' in facts:
+        batches = -(-facts['images'] // args.batch_size)
+    else:
+        return None
+    return args.epochs * batches, args.epochs * batches * args.batch_size
+
+
+def cost(args):
+    """'96,000 updates, 12.3 M images, 8 GPU-hours'."""
+    amount = updates(args)
+    if amount is None:
+        return 'depends on the photos'
+    hours = amount[1] / SPEED.get(args.backbone, 200) / 3600
+    return f'{amount[0]:,} updates, {amount[1] / 1e6:.1f} M images, about {hours:.{0 if hours >= 10 else 1}f} GPU-hours'
+
+
+def listing(rows, flags=()):
+    """The rows with published figures, expected cost and what was measured here, as text."""
+    known, lines = published.load(), []
+    for row in rows:
+        args = resolved(row, flags)
+        lines.append(f'{row.data}/{row.name}   {row.paper}   {cost(args)}')
+        if row.note:
+            lines.append('    ' + row.note)
+        for entry in figures(args, row.evaluate, known):
+            lines.append('    published: {}   ({}, {}; {})'.format(
+                ', '.join(f'{tables.metric_title(key)} {value:g}' for key, value in entry['values'].items()) or 'none',
+                entry['table'], entry['method'], entry['confidence']))
+        ours = measured(pathlib.Path('runs/rows'), row)
+        lines.append('    ours: ' + (ours or 'not yet measured'))
+    lines += ['', 'GPU-hours: one GPU of the papers\' time, evaluation left out; not measured here.']
+    return '\n'.join(lines)
+
+
+def measured(base, row):
+    """'R@1 71.2, ...' of the finished runs of a row, or ''."""
+    found = scores(sorted((ROOT / base / row.data / row.name).glob('seed*')), 'evaluation')
+    return ', '.join(f'{tables.metric_title(key)} {tables.percent(value)}' for key, value in found.items())
+
+
+# ---- published | ours | difference
+
+def scores(folders, place):
+    """{metric: (mean, spread or None)} of the evaluations in some run folders; metrics that all of them have."""
+    parts = []
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            selection = json.loads((folder / place / 'result.json').read_text())['selection']
+            parts.append(runs.metrics(next(part for part in selection.values() if part)))
+    names = [name for name in (parts[0] if parts else {}) if all(name in part for part in parts)]
+    return {name: (statistics.fmean(part[name] for part in parts),
+                   statistics.stdev(part[name] for part in parts) if len(parts) > 1 else None) for name in names}
+
+
+def comparison(args, row, folders):
+    """Markdown table `metric | published | ours | difference | best epoch on test | difference | source`."""
+    last, best = scores(folders, 'evaluation'), scores(folders, 'evaluation_best')
+    lines, shown = [], set()
+
+    def line(metric, value, source):
+        cells = [tables.metric_title(metric), '–' if value is None else f'{value:g}']
+        for ours in (last, best):
+            mean = ours.get(metric)
+            cells += [tables.percent(mean) if mean else '–',
+                      f'{100 * mean[0] - value:+.1f}' if mean and value is not None else '–']
+        lines.append([*cells, source])
+        shown.add(metric)
+    for entry in figures(args, row.evaluate):
+        source = f'{entry["table"]}, {entry["method"]} ({entry["confidence"]})'
+        if entry['differences']:
+            source += '; other settings: ' + ', '.join(entry['differences'])
+        for metric, value in entry['values'].items():
+            line(metric, value, source)
+    for metric in tables.metric_order(set(last) - shown):
+        line(metric, None, '')
+    header = ['metric', 'published', 'ours', 'difference', 'best epoch on test', 'difference', 'source']
+    return tables.markdown(header, lines)
+
+
+# ---- the papers' pages
+
+BEGIN, END = '<!-- rows:begin -->', '<!-- rows:end -->'
+
+
+def page_table(paper):
+    """Markdown table of a paper's rows for its page: what was published, by name and data set. Rows that differ in
+    the length of the embedding alone share a line."""
+    rows, known = recipes.rows(paper), published.load()
+    data, lines = list(dict.fromkeys(row.data for row in rows)), {}
+    for row in rows:
+        stem, _, size = row.name.rpartition('_')
+        title = stem if size in ('64', '128', '256') and row.flags.get('embed_dim') == int(size) else row.name
+        lines.setdefault((title, title != row.name), {}).setdefault(row.data, []).append(
+            (row, published_cell(row, known)))
+    table = []
+    for cells in lines.values():
+        names = [row.name for found in cells.values() for row, _ in found]
+        first, *others = dict.fromkeys(names)
+        title = ', '.join([f'`{first}`', *(f'`_{name.rpartition("_")[2]}`' for name in others)])
+        table.append([title, *(' · '.join(cell for _, cell in cells.get(one, [])) for one in data)])
+    return tables.markdown(['row', *data], table)
+
+
+def published_cell(row, known):
+    """'71.6, 74.5': the published accuracy, else Recall@1, else NMI of a row; 'none' without any."""
+    entries = figures(resolved(row), row.evaluate, known)
+    metric = next((key for key in ('accuracy', 'recall@1', 'nmi_arithmetic')
+                   if any(key in entry['values'] for entry in entries)), None)
+    found = [f'{entry["values"][metric]:g}{" NMI" if metric.startswith("nmi") else ""}'
+             + (' (recalled)' if entry['confidence'] == 'recalled' else '')
+             for entry in entries if metric in entry['values']]
+    return ', '.join(dict.fromkeys(found)) or 'none'
+
+
+def write_page(paper, folder=ROOT / 'docs' / 'papers'):
+    """Write the table between the two markers of a paper's page anew; returns the page."""
+    page = folder / f'{paper}.md'
+    text = page.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_atomic(page, f'{before}{BEGIN}\n{page_table(paper)}\n{END}{after}')
+    return page
