@@ -4,7 +4,8 @@
 # times the learning rate (--head_lr_mult=10), but uses up the generator of its parameters before the optimizer sees it.
 PROGRAM = {'lr': 1e-4, 'wd': 1e-4, 'optim': 'adam', 'batch_size': 256, 'n_targets': 5, 'epochs': 150, 'image_size': 224,
            'embed_dim': 512, 'backbone': 'bninception', 'lr_schedule': 'plateau', 'lr_decay_factor': 0.5,
-           'patience': 5, 'early_stopping': 15, 'head_lr_mult': 0.0, 'conv_lr_mult': 1.0,
+           'patience': 5, 'early_stopping': 15, 'head_lr_mult': 0.0, 'head_init': 'torch_linear',
+           'conv_lr_mult': 1.0,
            'transform': 'local_sampling'}
 
 DEFAULTS = {

@@ -4,7 +4,7 @@ DEFAULTS = {
     'softmax_ranking': {
         'lr': 0.01, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 32, 'num_instances': 4,
         'train_iters': 40000, 'lr_schedule': 'poly', 'end_learning_rate': 0.0, 'image_size': 224, 'embed_dim': 256,
-        'backbone': 'resnet50_v2', 'transform': 'ranking_batch'},
+        'backbone': 'resnet50_v2', 'head_init': 'glorot_uniform', 'transform': 'ranking_batch'},
 }
 
 CONSTANTS = {
@@ -21,8 +21,9 @@ MODES = {
                'Two-head center'),
     'vanilla': ({'train_mode': 'vanilla', 'sampler': 'random'}, 'Softmax'),
 }
-# ending of the name: (trunk, updates)
-NETWORKS = {'': ('resnet50_v2', 40000), '_inception_v4': ('inceptionv4', 80000), '_densenet161': ('densenet161', 40000)}
+# ending of the name: (trunk, updates, decay of its BatchNorm averages)
+NETWORKS = {'': ('resnet50_v2', 40000, 0.997), '_inception_v4': ('inceptionv4', 80000, 0.9997),
+            '_densenet161': ('densenet161', 40000, 0.999)}
 # data set: validations every 5,000 updates, in epochs of the batches by class and of single images
 DATA = {'aircraft': (417, 24), 'stanford_cars': (208, 20), 'flowers102': (417, 79), 'dogs': (333, 13),
         'nabirds': (72, 7)}
@@ -32,8 +33,8 @@ SETTINGS = {'loss': 'softmax_ranking', 'pretrained': True, 'image_size': 224, 'e
             'recallk': [1, 4, 8, 16]}
 
 ROWS = [{'name': name + ending, 'data': data,
-         'flags': {**SETTINGS, 'backbone': backbone, 'train_iters': updates, **flags,
+         'flags': {**SETTINGS, 'backbone': backbone, 'train_iters': updates, 'trunk_bn_decay': decay, **flags,
                    'eval_epoch_term': DATA[data][name == 'vanilla'], 'save_epoch_term': 40},
          'published': [('Table 2', method)] + ([('Table 5', method)] if name != 'vanilla' else [])}
-        for data in DATA for ending, (backbone, updates) in NETWORKS.items()
+        for data in DATA for ending, (backbone, updates, decay) in NETWORKS.items()
         for name, (flags, method) in MODES.items()]

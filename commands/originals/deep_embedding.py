@@ -13,7 +13,7 @@ MXNET = [
     same('--batch_size'),
     switch('--use_pretrained', on=['--pretrained=true'], off=['--pretrained=false']),
 ]
-MXNET_WORDS = ('--loss=margin', '--sampler=blocks', '--seed=123', '--recallk=1,2,4,8,16')
+MXNET_WORDS = ('--loss=margin', '--sampler=blocks', '--seed=123', '--summary_step=20', '--recallk=1,2,4,8,16')
 
 EBAY = {
     'CUB_200_2011': ['--data_name=cub200', '--crop_box', '--blocks=cub'],
@@ -55,8 +55,9 @@ SCRIPTS = {
         switch('--debug', note='nothing stops for a debugger here'),
     ], ('--loss=margin', '--data_name=cub200', '--crop_box', '--sampler=blocks', '--blocks=cub', '--transform=margin',
         '--backbone=resnet50_v1', '--pretrained=true', '--optim=sgd', '--momentum=0.89', '--wd=0', '--epochs=100',
-        '--steps=30,50,100,300', '--seed=123', '--recallk=1,2,4,8,16')),
-    'train_mc_npair': Script(NPAIR, ('--loss=npair', '--data_name=sop', '--super_share=0.9', '--pretrained=true')),
+        '--steps=30,50,100,300', '--seed=123', '--summary_step=20', '--recallk=1,2,4,8,16')),
+    'train_mc_npair': Script(NPAIR, ('--loss=npair', '--data_name=sop', '--super_share=0.9', '--summary_step=40',
+                                    '--pretrained=true')),
     'train_hash': Script(refused=OUTSIDE),
     'train_classify': Script(refused=OUTSIDE),
 }

@@ -27,7 +27,8 @@ INCEPTION = Script([
     stands('--bn_decay', note='without effect in the original too; its network keeps 0.95'),
     stands('--momentum', note='without effect in the original too; SGD has 0.9', words=['--momentum=0.9']),
     same('--training_batch_size', to='batch_size'), same('--test_batch_size'),
-], ('--loss=heated_softmax', '--nmi'), signs=('--dataset car196', '--dataset bird200', '--dataset ebay'))
+], ('--loss=heated_softmax', '--nmi', '--trunk_bn_decay=0.95'),
+    signs=('--dataset car196', '--dataset bird200', '--dataset ebay'))
 
 LENET = Script([
     *LOSS,
@@ -41,7 +42,7 @@ LENET = Script([
 
 def launcher(script):
     """A launcher: it starts one run after the other."""
-    return Script(refused=f'starts many runs. Fix: one command for each row of the table, in the head of {script}')
+    return Script(refused=f'starts one run after the other. Fix: bash {script}, which does so here')
 
 
 def converter(name):

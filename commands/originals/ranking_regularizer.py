@@ -6,14 +6,17 @@ MODES = {mode: [f'--train_mode={mode}'] for mode in ('semi_hard', 'hard', 'cntr'
 MODES['vanilla'] = ['--train_mode=vanilla', '--sampler=random']
 MODES['hard_awtl'] = 'the original names this mode and does not implement it'
 
+# with the decay of the moving averages in their BatchNorm
+NETS = {name: [f'--backbone={backbone}', f'--trunk_bn_decay={decay}'] for name, backbone, decay in (
+    ('resnet50', 'resnet50_v2', 0.997), ('resnet50_v1', 'resnet50_v1', 0.997), ('densenet161', 'densenet161', 0.999),
+    ('inc4', 'inceptionv4', 0.9997), ('inc3', 'inceptionv3', 0.9997), ('mobile', 'mobilenet1.0', 0.9997))}
+
 FLAGS = [
     same('--emb_dim', to='embed_dim'), same('--batch_size'), gpus('--gpu'), folder('--checkpoint_dir'),
     choice('--db_name', values={'flowers': ['--data_name=flowers102'], 'aircrafts': ['--data_name=aircraft'],
                                 'cars': ['--data_name=stanford_cars'], 'dogs': ['--data_name=dogs'],
                                 'birds': ['--data_name=nabirds']}, off=['--data_name=flowers102']),
-    choice('--net', values={'resnet50': ['--backbone=resnet50_v2'], 'resnet50_v1': ['--backbone=resnet50_v1'],
-                            'densenet161': ['--backbone=densenet161'], 'inc4': ['--backbone=inceptionv4'],
-                            'inc3': ['--backbone=inceptionv3'], 'mobile': ['--backbone=mobilenet1.0']}),
+    choice('--net', values=NETS, off=NETS['resnet50']),
     choice('--train_mode', values=MODES, off=MODES['vanilla']),
     choice('--aug_style', values={'batch': ['--transform=ranking_batch'], 'img': ['--transform=ranking_img']},
            off=['--transform=ranking_batch']),
@@ -29,7 +32,7 @@ FLAGS = [
 
 WORDS = ('--loss=softmax_ranking', '--pretrained=true')
 # what main.py hands to fast_fgvr_semi_train.main
-MAIN = ('--data_name=aircraft', '--backbone=resnet50_v2', '--train_mode=semi_hard', '--margin=0.2', '--lr=0.01',
+MAIN = ('--data_name=aircraft', *NETS['resnet50'], '--train_mode=semi_hard', '--margin=0.2', '--lr=0.01',
         '--caffe_iter_size=1', '--summary_step=500', '--train_iters=40000', '--transform=ranking_img')
 
 SCRIPTS = {
