@@ -51,7 +51,7 @@ Form.__doc__ = """What a store keeps: shape 'square' or 'short', filter of the r
 
 # The first step of the transforms that begin with a fixed resize: shape, filter, the crop that goes with 256 pixels.
 FIRST_STEP = {
-    'margin': ('square', 'linear', 224), 'margin_simple': ('square', 'linear', 224),
+    'hdc': ('square', 'linear', 224), 'margin': ('square', 'linear', 224), 'margin_simple': ('square', 'linear', 224),
     'ranking_batch': ('square', 'linear', 224), 'heated_up': ('square', 'lanczos', 224),
     'heated_up_center': ('square', 'lanczos', 224), 'local_sampling': ('square', 'antialias', 224),
     'npair': ('short', 'antialias', 227)}

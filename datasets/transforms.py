@@ -45,6 +45,28 @@ def short_side(image, side):
     return int(side * width / height), side
 
 
+def short_side_tf1(image, side):
+    """(width, height) as TensorFlow 1's preprocessing computes it.
+
+    ORIGINAL: the scale and its products are float32 and cut off, so the short side can be one pixel shorter than asked
+    for (349 for 350 with 25 of the sizes 200..1099).
+    """
+    height, width = image.shape[:2]
+    scale = np.float32(side) / np.float32(min(height, width))
+    return int(np.float32(width) * scale), int(np.float32(height) * scale)
+
+
+def not_too_long(image, aspect=64):
+    """The middle of a picture that is more than `aspect` times as long as wide.
+
+    DIFFERS: enlarged by its short side, a line of 1 x 20,000 pixels would take 8 GB; no photo is so long.
+    """
+    height, width = image.shape[:2]
+    longest = aspect * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    return image[top:top + longest, left:left + longest]
+
+
 def scaled(size, of_256=224):
     """256 for a crop of 224 (of_256), in proportion for other sizes."""
     return int(round(size * 256 / of_256))
@@ -73,6 +95,17 @@ def center_crop(image, size):
 def flip(image):
     """Mirrored left to right. A view with a negative stride would cost the batch 25 times more when it is copied."""
     return cv2.flip(image, 1)
+
+
+def flip_one_off(image):
+    """Mirrored by TensorFlow 1's projective transform x -> width - x.
+
+    ORIGINAL: one column off: the first column is lost and the new first column is 0 after preprocessing.
+    DIFFERS: that column is 128 here, which is 0 within half a grey level for networks that take pixels of -1..1.
+    """
+    mirrored = np.full_like(image, 128)
+    mirrored[:, 1:] = image[:, :0:-1]
+    return mirrored
 
 
 def random_flip(image, rng):
@@ -168,6 +201,7 @@ class NPair(Transform):
     """
 
     def __call__(self, image, rng):
+        image = not_too_long(image)
         image = resize_pil(image, *short_side(image, scaled(self.size, 227)))
         if not self.train:
             top, left = (int(round((side - self.size) / 2)) for side in image.shape[:2])     # as torchvision rounds
@@ -190,10 +224,9 @@ class RankingImage(Transform):
         low, high = int(round(self.low * shrink)), int(round(self.high * shrink))
         if self.size > low:
             raise UserError(f'--image_size={self.size} is larger than the short side {low} that '
-                            '--transform=ranking_img crops '
-                            f'from. Fix: at most {low}')
+                            f'--transform=ranking_img crops from. Fix: at most {low}')
         side = rng.randint(low, high + 1) if self.train else low
-        width, height = short_side(image, side)
+        width, height = (max(length, self.size) for length in short_side_tf1(image, side))
         if self.train:
             top, left = rng.randint(height - self.size + 1), rng.randint(width - self.size + 1)
         else:
@@ -223,7 +256,7 @@ def _corners(source, target, start, size):
 
 class RankingBatch(Transform):
     """Ranking regulariser, --aug_style=batch: 256 x 256, one 224 crop at offsets 0..31 for the whole batch, a flip
-    for each picture; test: centre crop.
+    for each picture (one column off, see flip_one_off); test: centre crop.
 
     DIFFERS: the original expects files of 256 x 256; others are resized here.
     """
@@ -238,7 +271,8 @@ class RankingBatch(Transform):
             image = resize(image, large, large)
         if not self.train:
             return center_crop(image, self.size)
-        return random_flip(crop(image, *offset, self.size), rng)
+        image = crop(image, *offset, self.size)
+        return flip_one_off(image) if rng.random_sample() < 0.5 else image
 
 
 class LocalSampling(Transform):
