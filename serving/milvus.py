@@ -1,0 +1,241 @@
+"""The index in Milvus: a file of Milvus Lite in this process, or a cluster at an address, by the same code.
+
+Everything about an image is one entity of the collection `images`, so nothing has to agree with a second place. Its id
+is made from its path: adding the same picture twice, by two processes even, gives one entity.
+"""
+
+import hashlib
+import json
+import logging
+import time
+
+import numpy as np
+
+from core.errors import UserError
+from serving.store import VERSION, Image, Known
+
+IMAGES, ABOUT = 'images', 'images_about'
+FIELDS = ['id', 'path', 'label', 'size', 'mtime_ns']
+KINDS = {'flat': ('FLAT', {}), 'ivfpq': ('IVF_PQ', {'nlist': 1024, 'nbits': 8}),
+         'hnsw': ('HNSW', {'M': 32, 'efConstruction': 80})}
+BATCH = 1000                    # entities of one request
+LONGEST = 1000                  # bytes of a path or a label
+
+
+def is_milvus(index):
+    """Whether --index names Milvus: an address, or a file NAME.db."""
+    return str(index).startswith(('http://', 'https://', 'tcp://')) or str(index).endswith('.db')
+
+
+def number(text, bits):
+    """A number made from a text, for use in Milvus' filters, which then hold no text of a user."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), 'big') >> (64 - bits)
+
+
+class MilvusIndex:
+    """Images and their vectors in Milvus; see serving.index for the interface that it shares with LocalIndex.
+
+    Parameters
+    ----------
+    address : 'NAME.db' or 'http://HOST:PORT'
+    write, about, backend, recall, tell : as LocalIndex; several processes may write to a cluster
+    """
+
+    def __init__(self, address, write=False, about=None, backend=None, recall=0.95, tell=print):
+        self.address, self.write, self.lost, self._tell = str(address), write, 0, tell
+        self._client = self._connect()
+        try:
+            if not self._client.has_collection(IMAGES) or not self._client.has_collection(ABOUT):
+                if about is None:
+                    raise UserError(f'{address} holds no index. Fix: python3 main.py index --images=PHOTOS '
+                                    f'--index={address}')
+                self._create(dict(about, version=VERSION, created=time.time(), backend=backend or 'flat'))
+            self._client.load_collection(IMAGES)
+            self.about = json.loads(self._ask(ABOUT, '', ['json'], limit=1)[0]['json'])
+            if self.about.get('version') != VERSION:
+                raise UserError(f'{address} was made by another version of this program. Fix: make it again')
+        except BaseException:
+            self.close()
+            raise
+        self.kind, self.dim = self.about['backend'], int(self.about['dim'])
+        if backend and backend != self.kind:
+            raise UserError(f'--backend={backend}: {address} was made with {self.kind}, and Milvus keeps it. Fix: make '
+                            'another index')
+
+    def _connect(self):
+        try:
+            from pymilvus import MilvusClient
+            if not self.address.startswith(('http', 'tcp')):
+                import milvus_lite  # noqa: F401
+        except ImportError as error:
+            raise UserError(f'--index={self.address} needs Milvus ({error}). Fix: pip install -r '
+                            'requirements-milvus.txt') from error
+        logging.getLogger('pymilvus').setLevel(logging.CRITICAL)     # its errors are raised as well
+        try:
+            return MilvusClient(self.address, timeout=30)
+        except Exception as error:      # pymilvus, grpc and milvus-lite raise classes of their own
+            reason = ' '.join(str(error.__cause__ or error).split())[:300]
+            if 'lock' in reason or 'Open local milvus failed' in str(error):
+                raise UserError(f'{self.address} is in use by another process. Fix: stop it, or use an address of a '
+                                'cluster, which many can use') from error
+            raise UserError(f'--index={self.address} cannot be reached: {reason}') from error
+
+    def _create(self, about):
+        from pymilvus import DataType
+        if about['backend'] not in KINDS:
+            raise UserError(f'--backend={about["backend"]} is unknown. Legal values: {", ".join(KINDS)}')
+        kind, options = KINDS[about['backend']]
+        if kind == 'IVF_PQ':
+            options = dict(options, m=next(m for m in range(max(1, about['dim'] // 4), 0, -1) if about['dim'] % m == 0))
+        for name, fields, dim, how in (
+                (ABOUT, (('json', DataType.VARCHAR),), 2, ('FLAT', {})),
+                (IMAGES, (('path', DataType.VARCHAR), ('label', DataType.VARCHAR), ('label_key', DataType.INT64),
+                          ('size', DataType.INT64), ('mtime_ns', DataType.INT64), ('deleted', DataType.BOOL)),
+                 about['dim'], (kind, options))):
+            if self._client.has_collection(name):
+                self._client.drop_collection(name)
+            schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field('id', DataType.INT64, is_primary=True)
+            for field, kind_of in fields:
+                schema.add_field(field, kind_of, **({'max_length': 4 * LONGEST} if kind_of == DataType.VARCHAR else {}))
+            schema.add_field('vector', DataType.FLOAT_VECTOR, dim=dim)
+            params = self._client.prepare_index_params()
+            params.add_index('vector', index_type=how[0], metric_type='L2', params=how[1])
+            self._client.create_collection(name, schema=schema, index_params=params, consistency_level='Strong')
+        self._client.insert(ABOUT, [{'id': 0, 'json': json.dumps(about), 'vector': [0.0, 0.0]}])
+
+    def _ask(self, collection, where, fields, **options):
+        return list(self._client.query(collection, filter=where, output_fields=fields, **options))
+
+    def _all(self, where, fields):
+        iterator = self._client.query_iterator(IMAGES, batch_size=BATCH, filter=where, output_fields=fields)
+        try:
+            while True:
+                found = iterator.next()
+                if not found:
+                    return
+                yield from found
+        finally:
+            iterator.close()
+
+    # ---- reading
+
+    def __len__(self):
+        return int(self._ask(IMAGES, 'deleted == false', ['count(*)'])[0]['count(*)'])
+
+    def refresh(self):
+        """Nothing is kept here that could be stale."""
+        return False
+
+    def prepare(self):
+        """Milvus builds by itself; says what is there."""
+        return f'{self.kind} of Milvus over {len(self):,} images'
+
+    def search(self, queries, k, labels=None):
+        """Nearest images; see LocalIndex.search."""
+        queries = np.ascontiguousarray(queries, np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise UserError(f'the index holds vectors of {self.dim} numbers, the query has {queries.shape[-1]}')
+        where = 'deleted == false'
+        if labels is not None:
+            where += f' and label_key in {[number(label, 63) for label in labels]}'
+        found = self._client.search(IMAGES, data=list(queries), limit=max(1, min(int(k), 16384)), filter=where,
+                                    search_params={'params': {'ef': max(64, 2 * k), 'nprobe': 64}
+                                                   if self.kind != 'flat' else {}})
+        width = max([len(hits) for hits in found], default=0)
+        ids, far = np.full((len(queries), width), -1, np.int64), np.full((len(queries), width), np.inf, np.float32)
+        for row, hits in enumerate(found):
+            for column, hit in enumerate(hits):
+                ids[row, column], far[row, column] = hit['id'], np.sqrt(max(0.0, hit['distance']))   # L2 is squared
+        return ids, far
+
+    def vectors(self, ids):
+        """float32 (n, D) of ids that are there."""
+        found = {row['id']: row['vector'] for row in self._by_id(ids, ['id', 'vector'])}
+        return np.array([found[int(i)] for i in ids], np.float32).reshape(-1, self.dim)
+
+    def _by_id(self, ids, fields):
+        ids = [int(i) for i in ids]
+        for start in range(0, len(ids), BATCH):
+            yield from self._ask(IMAGES, f'id in {ids[start:start + BATCH]} and deleted == false', fields)
+
+    def ids(self):
+        """int64 (n,): the ids of all images, ascending."""
+        return np.sort(np.array([row['id'] for row in self._all('deleted == false', ['id'])], np.int64))
+
+    def images(self, ids):
+        """{id: Image} of those ids that are there."""
+        return {row['id']: Image(*(row[name] for name in FIELDS)) for row in self._by_id(ids, FIELDS)}
+
+    def page(self, after=0, limit=100, label=None):
+        """Up to `limit` images with ids above `after`, in the order of their ids."""
+        where = f'deleted == false and id > {int(after)}'
+        if label is not None:
+            where += f' and label_key == {number(label, 63)}'
+        rows = sorted(self._ask(IMAGES, where, FIELDS, limit=limit), key=lambda row: row['id'])
+        return [Image(*(row[name] for name in FIELDS)) for row in rows]
+
+    def labels(self):
+        """{label: number of images}, by name."""
+        count = {}
+        for row in self._all('deleted == false', ['label']):
+            count[row['label']] = count.get(row['label'], 0) + 1
+        return dict(sorted(count.items()))
+
+    def files(self):
+        """{path: Known} of everything that was added and did not vanish."""
+        return {row['path']: Known(row['id'], row['size'], row['mtime_ns'], row['deleted'])
+                for row in self._all('id >= 0', [*FIELDS, 'deleted'])}
+
+    def unreadable(self):
+        """Milvus keeps no list of unreadable files: they are tried each time."""
+        return {}
+
+    # ---- changing
+
+    def add(self, files, vectors):
+        """Add or replace pictures; acknowledged by Milvus when this returns. Returns their ids."""
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        if vectors.shape != (len(files), self.dim):
+            raise UserError(f'{self.address} holds vectors of {self.dim} numbers, the model gives '
+                            f'{vectors.shape[-1]}: they do not belong together')
+        if not np.isfinite(vectors).all():
+            raise UserError('the model gives vectors with NaN or Inf: nothing was added')
+        long = [file.path for file in files if max(len(file.path.encode()), len(file.label.encode())) > LONGEST]
+        if long:
+            raise UserError(f'{long[0][:80]}... is longer than {LONGEST} bytes, which this index of Milvus holds')
+        ids = [self._id_of(file.path) for file in files]
+        self._put([{'id': i, **file._asdict(), 'label_key': number(file.label, 63), 'deleted': False, 'vector': vector}
+                   for i, file, vector in zip(ids, files, vectors)])
+        return ids
+
+    def _id_of(self, path):
+        """53 bits of the path's hash, which JavaScript can hold; the next free number where another path has it."""
+        i = number(path, 53)
+        while any(row['path'] != path for row in self._ask(IMAGES, f'id == {i}', ['path'])):
+            i += 1
+        return i
+
+    def _put(self, entities):
+        for start in range(0, len(entities), BATCH):
+            self._client.upsert(IMAGES, entities[start:start + BATCH])
+
+    def delete(self, ids):
+        """Delete images; `index` leaves their files out until they change."""
+        rows = self._ask(IMAGES, f'id in {[int(i) for i in ids]}', [*FIELDS, 'vector', 'label_key'])
+        self._put([dict(row, deleted=True) for row in rows])
+
+    def forget(self, ids):
+        """Drop images whose files are gone."""
+        if len(ids):
+            self._client.delete(IMAGES, ids=[int(i) for i in ids])
+
+    def note_unreadable(self, files, reasons):
+        """Milvus keeps no such notes."""
+
+    def forget_unreadable(self, paths):
+        """Milvus keeps no such notes."""
+
+    def close(self):
+        """Let go of the connection, and of the lock of Milvus Lite."""
+        self._client.close()

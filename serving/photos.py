@@ -1,0 +1,141 @@
+"""The folder of pictures behind an index: which files it has, their pixels, thumbnails; nothing outside of it."""
+
+import io
+import os
+import pathlib
+import warnings
+
+from PIL import Image, ImageOps
+
+from core.errors import UserError
+from datasets.pictures import SUFFIXES, BadImage, decode, read_image
+from serving.store import File
+
+# What is taken from outside, by content: the type that a browser is told, and the suffix of a new file.
+FORMATS = {'JPEG': ('image/jpeg', '.jpg'), 'MPO': ('image/jpeg', '.jpg'), 'PNG': ('image/png', '.png'),
+           'WEBP': ('image/webp', '.webp'), 'GIF': ('image/gif', '.gif'), 'BMP': ('image/bmp', '.bmp'),
+           'TIFF': ('image/tiff', '.tif'), 'PPM': ('image/x-portable-pixmap', '.ppm')}
+OPENED = [kind for kind in FORMATS if kind != 'MPO']        # which Pillow takes for a JPEG until it is open
+
+
+class Unreadable(UserError):
+    """A picture that cannot be used; the message is the reason alone."""
+
+
+def scan(root):
+    """All pictures of a folder and its subfolders, by path.
+
+    The label is the name of the folder directly below the root, as for the data set `folder`; files directly in the
+    root have none. Hidden files and folders, and folders that hold an index, are left out.
+
+    Returns
+    -------
+    list of store.File
+
+    Raises
+    ------
+    UserError : there is no such folder, or it holds no picture
+    """
+    root = pathlib.Path(root)
+    if not root.is_dir():
+        raise UserError(f'--images={root} is not a folder')
+    found = []
+    for folder, inside, names in os.walk(root, onerror=_refuse):
+        if 'images.sqlite' in names:
+            inside[:] = []
+            continue
+        inside[:] = sorted(name for name in inside if not name.startswith('.'))
+        base = '' if folder == str(root) else os.path.relpath(folder, root)
+        for name in names:
+            if name.startswith('.') or not name.lower().endswith(SUFFIXES):
+                continue
+            path = os.path.join(base, name)
+            try:
+                found.append(File(path, path.split(os.sep)[0] if base else '', *_stamp(root / path)))
+            except OSError:         # a link that leads nowhere, or a file that went away this moment
+                continue
+    if not found:
+        raise UserError(f'--images={root} holds no picture (a file with one of {" ".join(SUFFIXES)})')
+    return sorted(found)
+
+
+def _refuse(error):
+    raise UserError(f'{error.filename} cannot be read: {error.strerror}') from error
+
+
+def _stamp(path):
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def locate(root, path):
+    """The file of a relative path; Unreadable when it lies outside of the root, also by a link."""
+    root = os.path.realpath(root)
+    file = os.path.realpath(os.path.join(root, path))
+    if '\0' in path or os.path.commonpath([root, file]) != root or file == root:
+        raise Unreadable('it is a link to a place outside of the indexed folder')
+    return file
+
+
+def read(root, path):
+    """uint8 (H, W, 3) RGB of a picture below the root. Raises Unreadable with the reason."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise Unreadable('its name is not UTF-8; rename it') from None
+    try:
+        return read_image(locate(root, path))
+    except BadImage as error:
+        raise Unreadable(error.reason) from error
+
+
+def header(data, max_pixels):
+    """The format of a picture from outside, by its content, with nothing decoded.
+
+    Returns
+    -------
+    str : a key of FORMATS
+
+    Raises
+    ------
+    Unreadable : no picture of these formats, or more pixels than max_pixels
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=OPENED) as image:
+                kind, (width, height) = image.format, image.size
+    except Image.DecompressionBombError:
+        raise Unreadable(f'it claims more than the {max_pixels:,} pixels that are allowed') from None
+    except Exception:       # what a parser raises on hostile bytes is not only OSError
+        raise Unreadable('it is no JPEG, PNG, WebP, GIF, BMP, TIFF or PPM picture') from None
+    if width * height > max_pixels:
+        raise Unreadable(f'it claims {width} x {height} pixels; at most {max_pixels:,} are allowed')
+    return kind
+
+
+def pixels(data, max_pixels):
+    """uint8 (H, W, 3) RGB of a picture from outside. Raises Unreadable with the reason."""
+    header(data, max_pixels)
+    try:
+        return decode(data)
+    except BadImage as error:
+        raise Unreadable(error.reason) from error
+
+
+def thumbnail(file, size):
+    """JPEG bytes of a picture file, at most `size` pixels a side, upright. Raises Unreadable."""
+    try:
+        try:
+            image = Image.open(file, formats=OPENED)
+            image.draft('RGB', (size, size))        # a JPEG is decoded no larger than that needs
+            image = ImageOps.exif_transpose(image)
+        except OSError:
+            image = Image.fromarray(read_image(file))
+        image = image.convert('RGB')
+        image.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        out = io.BytesIO()
+        image.save(out, 'JPEG', quality=85)
+        return out.getvalue()
+    except Exception as error:      # as above
+        raise Unreadable(f'no thumbnail can be made: {error}') from error
