@@ -34,6 +34,9 @@ COMMANDS = {
     'photos': 'train on your own photos, one folder a class, with settings of our own',
     'rows': 'run published rows: prepare, train, score, compare',
     'report': 'one page and one table of several runs',
+    'index': 'embed a folder of photos, to search it',
+    'search': 'the indexed photos nearest to a picture',
+    'duplicates': 'groups of nearly identical photos of an index',
 }
 PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive')
 LAYERED = ('train', 'evaluate', 'embed')

@@ -1,0 +1,82 @@
+"""Flags that the commands around an index share, and what they open."""
+
+import pathlib
+import sys
+
+from core.errors import UserError
+from core.flags import bounded
+
+INDEX = 'photos.index'
+
+
+def add_index_args(group):
+    """Declare --index."""
+    group.add_argument('--index', default=INDEX, metavar='FOLDER|FILE.db|URL',
+                       help='the index: a folder; FILE.db: Milvus Lite; http://HOST:PORT: Milvus')
+
+
+def add_model_args(group):
+    """Declare what embeds."""
+    group.add_argument('--checkpoint', default='', metavar='RUN|FILE.onnx',
+                       help='run folder, checkpoint folder, parameter file or exported file; empty: what the index was '
+                            'made with, and for a new one the pretrained trunk efficientnet_lite0 alone')
+    group.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
+    group.add_argument('--engine', default='auto', metavar='NAME',
+                       help='what runs the network: mxnet, onnxruntime, openvino; auto: the fastest that is installed '
+                            'and exact')
+
+
+def open_encoder(args, source=None):
+    """(Encoder, the dict that makes it again).
+
+    source : of an index that was made before, taken where the flags name nothing
+    """
+    from serving.encoder import Encoder
+    from serving.engines import open_engine
+    if args.checkpoint or source is None:
+        source = {'checkpoint': str(pathlib.Path(args.checkpoint).resolve()) if args.checkpoint else None,
+                  'which': args.which}
+    if source['checkpoint'] and not pathlib.Path(source['checkpoint']).exists():
+        raise UserError(f'{source["checkpoint"]} does not exist, which the index was made with. Fix: --checkpoint=RUN '
+                        'names where it is now' if not args.checkpoint else
+                        f'--checkpoint={args.checkpoint} does not exist')
+    engine = open_engine(source['checkpoint'], args.engine, which=source['which'])
+    print(f'model: {engine.describe()}', flush=True)
+    return Encoder(engine, unit=source['checkpoint'] is None), source
+
+
+def open_with_encoder(args, **options):
+    """(index, encoder) of an index that exists."""
+    from serving.index import check_model, open_index
+    index = open_index(args.index, **options)
+    try:
+        encoder, _ = open_encoder(args, index.about['source'])
+        check_model(index, encoder, args.index)
+    except BaseException:
+        index.close()
+        raise
+    return index, encoder
+
+
+def add_filter_args(group):
+    """Declare --label."""
+    group.add_argument('--label', action='append', metavar='NAME', help='only pictures of this label; may be repeated')
+
+
+def distance(text):
+    """Type of a distance."""
+    return bounded(float, 0)(text)
+
+
+def bar(words):
+    """function (done, total) that draws a progress bar on the terminal."""
+    from tqdm import tqdm
+    shown = []
+
+    def update(done, total):
+        if not shown:
+            shown.append(tqdm(total=total, desc=words, unit='', file=sys.stderr))
+        shown[0].update(done - shown[0].n)
+        if done >= total:
+            shown[0].close()
+    return update
