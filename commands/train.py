@@ -1,6 +1,10 @@
 """`python3 main.py [train]`: train a network and score it."""
 
+import argparse
+import contextlib
+import os
 import sys
+import tempfile
 
 import recipes
 import samplers
@@ -15,14 +19,27 @@ from engine.interrupts import Interrupted
 from engine.run import Run, commit, environment, new_folder
 from engine.schedule import get_schedule
 from engine.trainer import NotFinite, Trainer
+from engine.workers import connect
 from losses import Criterion
 
 
 def run(args):
     """The default command. Returns the exit status."""
+    workers = connect(args.kvstore)
+    if workers.rank == 0:
+        return work(args, workers)
+    # the first worker speaks and writes for all
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, 'w') as nowhere, \
+            contextlib.redirect_stdout(nowhere):
+        return work(argparse.Namespace(**dict(vars(args), save_dir=folder, prepare=False)), workers)
+
+
+def work(args, workers):
+    """Build what the flags ask for and train it. Returns the exit status."""
     source = checkpoint.locate(args.resume) if args.resume else None
     if args.prepare:
         preparation.ensure(args)
+    workers.barrier()
     session = Session(args, source)
     session.check_splits()
     sampler = samplers.build(args, session.data.train)
@@ -30,7 +47,7 @@ def run(args):
                                     recipes.constants(args.loss))
     run = open_run(args, source)
     try:
-        return train(args, session, sampler, optimizer, run, source)
+        return train(args, session, sampler, optimizer, run, source, workers)
     except NotFinite:
         run.close()
         raise
@@ -48,7 +65,7 @@ def open_run(args, source):
     return run
 
 
-def train(args, session, sampler, optimizer, run, source):
+def train(args, session, sampler, optimizer, run, source, workers):
     """Train and write what came out. Returns the exit status."""
     session.list_unreadable(run.folder / 'unreadable.txt')
     data, kept = session.data, {}
@@ -72,19 +89,20 @@ def train(args, session, sampler, optimizer, run, source):
                             end_lr=args.end_learning_rate, train_iters=args.train_iters, epochs=args.epochs,
                             patience=args.patience)
     trainer = Trainer(session.net, session.criterion,
-                      Loader(data.train, session.train_transform, args.num_workers), sampler,
+                      Loader(data.train, session.train_transform, args.num_workers, workers.share), sampler,
                       schedule, optimizer, run, evaluate=evaluate, embed_train=lambda: session.embed(data.train),
                       ctx=session.ctx, epochs=args.epochs, start_epoch=args.start_epoch, train_iters=args.train_iters,
                       early_stopping=args.early_stopping, seed=args.seed,
                       start_loader=session.loader(data.train), start_batch_size=args.batch_size,
                       eval_epoch_term=args.eval_epoch_term, save_epoch_term=args.save_epoch_term,
-                      summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, kvstore=args.kvstore)
+                      summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, kvstore=args.kvstore,
+                      workers=workers)
     if source:
         trainer.resume(source, args.allow_pickle)
         print('resumed {} at epoch {}, iteration {}'.format(
             source, trainer.state['epoch'], trainer.state['iteration']))
     before = trainer.state.get('baselines', {})
-    if args.baselines and not source:
+    if args.baselines and not source and workers.rank == 0:
         before = baselines.score(session, data.test)
         for name, recall in before.items():
             print('before training: {:<30} R@{} {:.4f}'.format(name, *next(iter(recall.items()))), flush=True)
@@ -97,6 +115,9 @@ def train(args, session, sampler, optimizer, run, source):
         run.close()
         print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={run.folder}')
         return stop.status
+    if workers.rank:
+        run.close()
+        return 0
     result = outcome(args, run, state, before, session.found)
     run.write_json('result.json', result)
     run.board.add_setting(dict(vars(args), images_per_second=result['images_per_second']), finals(result))

@@ -35,7 +35,7 @@ def add_args(group):
     group.add_argument('--caffe_iter_size', type=bounded(int, 1), default=1,
                        help='mini-batches whose gradients are averaged before one update')
     group.add_argument('--grad_clip', type=bounded(float, 0), default=0.0, help='clip gradients to +-value; 0: never')
-    group.add_argument('--kvstore', default='device', choices=('device', 'local', 'none'),
+    group.add_argument('--kvstore', default='device', choices=('device', 'local', 'none', 'dist_sync'),
                        help='how gradients of several devices are summed')
     switch(group, '--prepare', default=False,
            help='download and verify the benchmark first if it is not there')

@@ -37,14 +37,16 @@ class Loader:
     transform : callable (image uint8 (H, W, 3), RandomState) -> uint8 (S, S, 3). If it has `draw_batch(RandomState)`,
         that is called once for each batch and its result given to every item as third argument.
     num_workers : threads; 0 works in the caller; None: one for each processor
+    share : callable, size n of a batch -> slice of its rows whose pictures are read: one worker's of a distributed run.
+        label, index and extra are those of the whole batch all the same. None: all rows
 
     Attributes
     ----------
     wait_seconds : time that the consumer has spent waiting for pictures
     """
 
-    def __init__(self, split, transform, num_workers=None):
-        self.split, self.transform = split, transform
+    def __init__(self, split, transform, num_workers=None, share=None):
+        self.split, self.transform, self.share = split, transform, share
         self.num_workers = default_workers() if num_workers is None else num_workers
         self.wait_seconds = 0.0
         self._local = threading.local()
@@ -86,12 +88,14 @@ class Loader:
         index = np.array(plan.index, dtype=np.int64)
         if self._shape is None:
             self._shape = self._item(int(index[0]), plan.seed[0], shared).shape
+        own = slice(0, n) if self.share is None else self.share(n)
+        rows, seed, n = index[own], plan.seed[own], own.stop - own.start
         image = np.empty((n,) + self._shape, dtype=np.uint8)
         if pool is None:
-            self._fill(image, index, plan.seed, shared, 0, n)
+            self._fill(image, rows, seed, shared, 0, n)
             return image, index, ()
         step = -(-n // self.num_workers)
-        return image, index, [pool.submit(self._fill, image, index, plan.seed, shared, k, min(k + step, n))
+        return image, index, [pool.submit(self._fill, image, rows, seed, shared, k, min(k + step, n))
                               for k in range(0, n, step)]
 
     def _finish(self, plan, image, index, futures):

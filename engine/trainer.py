@@ -16,6 +16,7 @@ from engine.interrupts import Interrupted, Signals
 from engine.progress import Progress
 from engine.schedule import Average, EarlyStopping, Position
 from engine.update import Update
+from engine.workers import Alone
 
 
 class NotFinite(UserError):
@@ -46,25 +47,26 @@ class Trainer:
     summary_step : iterations between two points of the curves
     caffe_iter_size : batches whose gradients are averaged before one update
     kvstore : how gradients of several devices are summed: device, local or none
+    workers : engine.workers.Workers of a distributed run, whose loader reads this worker's share of each batch
     """
 
     def __init__(self, net, criterion, loader, sampler, schedule, optimizer, run, *, evaluate, embed_train, ctx=None,
                  epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
                  start_batch_size=100, eval_epoch_term=1, save_epoch_term=1, summary_step=10, caffe_iter_size=1,
-                 kvstore='device'):
+                 kvstore='device', workers=None):
         if start_epoch >= epochs:
             raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
                             f'--epochs={epochs}. Fix: a larger --epochs')
         self.net, self.criterion, self.loader, self.sampler = net, criterion, loader, sampler
         self.schedule, self.run, self.ctx = schedule, run, ctx or [mx.cpu()]
-        self.evaluate, self.embed_train = evaluate, embed_train
+        self.evaluate, self.embed, self.workers = evaluate, embed_train, workers or Alone()
         self.epochs, self.start_epoch, self.train_iters, self.seed = epochs, start_epoch, train_iters, seed
         self.start_loader, self.start_batch_size = start_loader or loader, start_batch_size
         self.eval_epoch_term, self.save_epoch_term = eval_epoch_term, save_epoch_term
         self.summary_step, self.caffe_iter_size = summary_step, caffe_iter_size
         self.stopping, self.plans, self.saved = EarlyStopping(early_stopping), None, None
         self.update = Update(net, criterion, optimizer, caffe_iter_size,
-                             None if kvstore == 'none' or len(self.ctx) == 1 else kvstore)
+                             kvstore if kvstore in ('device', 'local') and len(self.ctx) > 1 else None)
         self.state = {'epoch': start_epoch, 'step': 0, 'iteration': 0, 'started': False, 'loss_sum': 0.0,
                       'loss_count': 0, 'seconds': 0.0, 'images': 0, 'best': {}, 'last': {}, 'epoch_loss': None,
                       'wait_seconds': 0.0, 'num_classes': loader.split.num_classes}
@@ -79,8 +81,10 @@ class Trainer:
         self.run.rewind(state)
 
     def save(self, which):
-        """Write the checkpoint `last` or `best`."""
+        """Write the checkpoint `last` or `best`; of several workers the first writes."""
         self.check_finite()
+        if self.workers.rank:
+            return
         self.state.update(schedule=self.schedule.state(), stopping=self.stopping.state())
         self.run.flush()
         checkpoint.write(self.run.folder, which, self.net, self.criterion, self.update, self.state, self.run.settings,
@@ -93,6 +97,13 @@ class Trainer:
             raise NotFinite('weights are NaN or infinite after iteration {} (epoch {}). Fix: a lower --lr, or '
                             '--grad_clip. {}'.format(self.state['iteration'], self.state['epoch'],
                                                      last_good(checkpoint.find(self.run.folder))))
+
+    def embed_train(self):
+        """float32 (N, D) embeddings of the training set; of several workers the first embeds."""
+        rows = len(self.loader.split)
+        own = self.embed() if self.workers.rank == 0 else None
+        dim = int(self.workers.broadcast('dim', [0 if own is None else own.shape[1]])[0])
+        return self.workers.broadcast('embeddings', np.zeros((rows, dim), np.float32) if own is None else own)
 
     def plan(self, epoch):
         """The batches of an epoch: a function of seed, epoch and, for some samplers, of the network."""
@@ -125,10 +136,11 @@ class Trainer:
                     state.update(started=True, iteration=self.start_epoch * len(self.plans))
                 self.epoch(epoch, factor, signals)
                 self.end_epoch(epoch)
-                if signals.received is not None and not self.finished:
+                received = self.workers.agree(signals.received)
+                if received is not None and not self.finished:
                     if self.saved != state['iteration']:
                         self.save('last')
-                    raise Interrupted(128 + signals.received)
+                    raise Interrupted(128 + received)
         return state
 
     def start(self):
@@ -166,9 +178,10 @@ class Trainer:
                 bar.set_postfix(loss=f'{average.mean:.4f}', left=left, refresh=False)
                 if self.finished:
                     return
-                if signals.received is not None and state['step'] < len(plans):
+                received = self.workers.agree(signals.received)
+                if received is not None and state['step'] < len(plans):
                     self.save('last')
-                    raise Interrupted(128 + signals.received)
+                    raise Interrupted(128 + received)
 
     def step(self, batch, lr):
         """Forward, backward and, every caffe_iter_size batches, the update. Returns the mean loss as a float."""
@@ -178,7 +191,7 @@ class Trainer:
         np.random.seed((self.seed * 1000003 + iteration) % (2 ** 31 - 1))
         label = nd.array(batch.label, ctx=self.ctx[0], dtype='int32')
         with autograd.record():
-            out = self.forward(batch.image)
+            out = self.gathered(self.forward(batch.image), len(batch.label))
             loss = self.criterion(out, Batch(None, label, batch.index, batch.extra))
             scaled = loss / self.caffe_iter_size if self.caffe_iter_size > 1 else loss
         autograd.backward(scaled)
@@ -186,6 +199,7 @@ class Trainer:
         if not math.isfinite(value):
             self.stop_not_finite(batch, value)
         if (iteration + 1) % self.caffe_iter_size == 0:
+            self.update.exchange(self.workers)
             self.update.step(self.criterion.step_size(len(batch.label)), lr)
             self.criterion.after_step()
         return value
@@ -202,6 +216,10 @@ class Trainer:
                 return None
             return nd.concat(*[array.as_in_context(self.ctx[0]) for array in arrays], dim=0)
         return Out(gather([out.embedding for out in outs]), gather([out.feature for out in outs]))
+
+    def gathered(self, out, n):
+        """What the workers' shares of a batch of n images became, in the order of the batch."""
+        return Out(self.workers.gather('embedding', out.embedding, n), self.workers.gather('feature', out.feature, n))
 
     def stop_not_finite(self, batch, value):
         """The loss is NaN or infinite: name the files of the batch and leave the last good checkpoint alone."""
@@ -225,7 +243,8 @@ class Trainer:
         # DIFFERS: the last epoch is always evaluated, also where eval_epoch_term would not have it.
         if last or (epoch + 1) % self.eval_epoch_term == 0:
             self.check_finite()
-            improved, scores = self.progress.evaluation(epoch, self.evaluate(epoch))
+            if self.workers.rank == 0:
+                improved, scores = self.progress.evaluation(epoch, self.evaluate(epoch))
         self.progress.epoch(epoch, loss, self.update.learning_rate, scores,
                             '' if last else self.progress.remaining(epoch, steps, steps))
         # best goes first: dying in between leaves a `last` from which the better epoch is reached once more

@@ -25,6 +25,8 @@ class Update:
         if own is None:
             params.update(criterion.collect_params())
         name, constants = optimizer
+        self.of_network = list(net.collect_params().values())
+        self.of_criterion = list(criterion.collect_params().values())
         self.criterion, self.home = criterion, next(iter(params.values())).list_ctx()[0]
         self.gather, self.base = gather, constants['learning_rate']
         self.trainers = [gluon.Trainer(params, forms.create(name, constants), kvstore=kvstore, update_on_kvstore=False)]
@@ -45,6 +47,12 @@ class Update:
         """Forget the gradients."""
         for parameter in self.parameters():
             parameter.zero_grad()
+
+    def exchange(self, workers):
+        """Join the gradients of the workers: each has that of its rows for the network, and that of the whole batch for
+        what the criterion owns."""
+        workers.sum('network', self.of_network)
+        workers.sum('criterion', self.of_criterion, 1 / workers.size)
 
     def step(self, n, lr):
         """Move the parameters by their gradients.

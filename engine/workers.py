@@ -28,12 +28,16 @@ class Alone:
         """`own` (n, ...) as it is."""
         return own
 
-    def sum(self, parameters) -> None:
+    def sum(self, name: str, parameters, scale: float = 1.0) -> None:
         """Leave the gradients as they are."""
 
+    def agree(self, number):
+        """`number` as it is."""
+        return number
+
     def broadcast(self, name: str, array):
-        """`array` as it is."""
-        return array
+        """`array` as it is, as NumPy."""
+        return np.asarray(array)
 
     def barrier(self) -> None:
         """Wait for nobody."""
@@ -54,10 +58,15 @@ class Workers:
         self.known = {}
 
     def share(self, n: int) -> slice:
-        """Rows of a batch of n images that this worker reads: n / size each, the first workers one more."""
-        if n < self.size:
-            raise UserError(f'a batch of {n} images cannot be shared by {self.size} workers. Fix: a larger '
-                            f'--batch_size or at most --workers={n}')
+        """Rows of a batch of n images that this worker reads: n / size each, the first workers one more.
+
+        Of a batch with fewer images than workers the last ones read row 0 as well, see `gather`.
+        """
+        mine = self.mine(n)
+        return mine if mine.stop > mine.start else slice(0, 1)
+
+    def mine(self, n: int) -> slice:
+        """Rows of a batch of n images that count as this worker's; none for the last workers of a tiny batch."""
         edges = np.cumsum([0] + [n // self.size + (worker < n % self.size) for worker in range(self.size)])
         return slice(int(edges[self.rank]), int(edges[self.rank + 1]))
 
@@ -87,21 +96,30 @@ class Workers:
         """
         if own is None:
             return None
-        mine = self.share(n)
+        mine = self.mine(n)
         with mx.autograd.pause():
             padded = nd.zeros((n,) + own.shape[1:])
-            padded[mine] = own.as_in_context(mx.cpu())
+            if mine.stop > mine.start:
+                padded[mine] = own.as_in_context(mx.cpu())
             total = self._total(name, padded).as_in_context(own.context)
+        if mine.stop == mine.start:      # the row that was read belongs to another worker: its gradient is zero
+            return nd.broadcast_add(total, 0 * own[:1])
         parts = [total[:mine.start]] * (mine.start > 0) + [own] + [total[mine.stop:]] * (mine.stop < n)
         return nd.concat(*parts, dim=0)
 
-    def sum(self, parameters) -> None:
-        """Replace the gradient of each Parameter by its sum over the workers."""
+    def sum(self, name: str, parameters, scale: float = 1.0) -> None:
+        """Replace the gradient of each Parameter by `scale` times its sum over the workers."""
         trained = [(number, parameter.list_grad()) for number, parameter in enumerate(parameters)
                    if parameter.grad_req != 'null']
-        keys = [self._push(f'gradient {number}', sum_of(gradients)) for number, gradients in trained]
+        keys = [self._push(f'{name} {number}', sum_of(gradients) * scale) for number, gradients in trained]
         for key, (_, gradients) in zip(keys, trained):     # all are on their way before the first is waited for
             self.kvstore.pull(key, out=gradients)
+
+    def agree(self, number):
+        """The largest of the workers' numbers (None counts as nothing); None when all are None."""
+        ranks = nd.zeros((self.size,))
+        ranks[self.rank] = 0 if number is None else int(number)
+        return int(self._total('agree', ranks).max().asscalar()) or None
 
     def broadcast(self, name: str, array):
         """The array (NumPy, any shape) of worker 0 on all workers."""

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 from core.errors import UserError
-from engine import workers
+from core.runtime import nd
+from engine import checkpoint, workers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -53,7 +55,7 @@ def test_shares_are_gathered_exactly_and_gradients_are_summed():
         with autograd.record():
             loss = (parameter.data() * (workers.rank + 1)).sum()
         loss.backward()
-        workers.sum([parameter])
+        workers.sum('p', [parameter])
         assert parameter.grad().asnumpy().tolist() == [6.0, 6.0]
         assert workers.broadcast('b', np.full((2, 2), workers.rank + 5.0)).tolist() == [[5, 5], [5, 5]]
         print('share', workers.rank, workers.share(n))
@@ -61,6 +63,56 @@ def test_shares_are_gathered_exactly_and_gradients_are_summed():
     assert status == 0, output
     for rank, (start, stop) in enumerate(((0, 3), (3, 5), (5, 7))):
         assert f'share {rank} slice({start}, {stop}, None)' in output
+
+
+LOSSES = ('hphn_triplet --n_inner_pts=0 --num_instances=4', 'margin --num_instances=4',
+          'heated_softmax --l2_norm', 'sst --lr_schedule=constant --early_stopping=0')
+
+TRAIN = """
+import main
+from commands import train
+from engine import workers
+joined = workers.connect('dist_sync' if DISTRIBUTED else 'device')
+train.connect = lambda kvstore: joined
+for words in LOSSES:
+    assert main.main(['--loss=' + words.split()[0], *words.split()[1:], '--data_name=glyphs', '--data_dir=DATA',
+                      '--glyphs_classes=8', '--glyphs_instances=8', '--batch_size=16', '--freeze_bn', '--epochs=9',
+                      '--train_iters=10', '--eval_epoch_term=99', '--optim=sgd', '--lr=1e-2', '--train_stats=0',
+                      '--figures=0', '--num_workers=0', '--seed=3', '--save_dir=FOLDER/' + words.split()[0]]) == 0
+"""
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    """Folder of runs of one process."""
+    folder = tmp_path_factory.mktemp('alone')
+    subprocess.run([sys.executable, '-c', train_code(folder, folder, distributed=False)], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    return folder
+
+
+def train_code(folder, data, distributed):
+    return (TRAIN.replace('DISTRIBUTED', str(distributed)).replace('LOSSES', repr(LOSSES))
+            .replace('DATA', str(data / 'letters')).replace('FOLDER', str(folder)))
+
+
+def parameters(run):
+    """{name: array} of the last checkpoint of a run, network and criterion."""
+    folder = checkpoint.locate(str(run))
+    return {f'{file.stem}/{name}': array.asnumpy() for file in sorted(folder.glob('*.params'))
+            for name, array in nd.load(str(file)).items() if array.dtype == np.float32}
+
+
+@pytest.mark.parametrize('count', (2, 3))
+def test_ten_steps_of_several_workers_are_those_of_one_process(alone, tmp_path, count):
+    status, output = launched(train_code(tmp_path, alone, distributed=True), count)
+    assert status == 0, output
+    for words in LOSSES:
+        loss = words.split()[0]
+        one, several = parameters(alone / loss), parameters(tmp_path / loss)
+        assert set(one) == set(several)
+        for name, array in one.items():
+            np.testing.assert_allclose(several[name], array, rtol=1e-3, atol=2e-5, err_msg=f'{loss} {name}')
 
 
 def test_a_killed_worker_ends_the_run_with_a_message():
