@@ -7,6 +7,7 @@ Faults of the program end in a traceback; `python3 -X dev main.py ...` shows one
 import sys
 
 from core.errors import explain
+from core.gluon_internals import skip_shutdown
 from core.interpreter import enter_virtual_environment
 
 
@@ -27,6 +28,7 @@ def main(argv=None):
         sentence = explain(error)
         if sentence is None or sys.flags.dev_mode:
             raise
+        skip_shutdown()
         print(f'error: {sentence}', file=sys.stderr)
         return 2
 

@@ -14,7 +14,7 @@ from commands import train_flags
 from commands.parser import flags_of, known, parser_of, peek, positional
 from core.errors import UserError, pick_name
 from core.flags import path, switch
-from engine import checkpoint
+from engine import checkpoint, optimizers
 
 
 def command_args(group):
@@ -132,6 +132,10 @@ def check(args, base, source, command):
     args.data_name = datasets.resolve(args.data_name)
     args.transform = pick_name('--transform', args.transform, datasets.transforms.TRANSFORMS)
     models.registry.check_name(args.backbone)
+    optimizers.settings(args.optim)
+    if len(set(args.recallk)) != len(args.recallk) or min(args.recallk, default=0) < 1:
+        raise UserError(f'--recallk={",".join(map(str, args.recallk))}: each K is a whole number from 1, once. Fix: '
+                        '--recallk=1,2,4,8')
     if command == 'train' and not args.data_dir and datasets.benchmarks.find(args.data_name):
         args.data_dir = path(str(datasets.benchmarks.root_of(datasets.benchmarks.BENCHMARKS[args.data_name])))
     if args.sampler not in criterion.samplers:

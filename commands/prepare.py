@@ -40,4 +40,4 @@ def run(args):
 def ensure(args):
     """What --prepare of a training command does: prepare the benchmark that args names, if it names one."""
     if benchmarks.find(args.data_name):
-        prepare(args.data_name, args.data_dir or None)
+        prepare(args.data_name, args.data_dir or None, archive=args.archive or [])

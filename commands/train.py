@@ -37,7 +37,7 @@ def run(args):
 def work(args, workers):
     """Build what the flags ask for and train it. Returns the exit status."""
     source = checkpoint.locate(args.resume) if args.resume else None
-    if args.prepare:
+    if args.prepare or args.archive:
         preparation.ensure(args)
     workers.barrier()
     session = Session(args, source)

@@ -39,6 +39,9 @@ def add_args(group):
                        help='how gradients of several devices are summed')
     switch(group, '--prepare', default=False,
            help='download and verify the benchmark first if it is not there')
+    group.add_argument('--archive', action='append', default=None, metavar='FILE',
+                       help='an archive or list of the benchmark that you have already, for --prepare (implied); may '
+                            'be given several times')
     switch(group, '--baselines', default=False,
            help='also score raw pixels, the untrained network and its pooled features before training')
     group.add_argument('--eval_epoch_term', type=bounded(int, 1), default=1, help='evaluate every this many epochs')

@@ -6,6 +6,8 @@ import os
 import pathlib
 import secrets
 
+from core.errors import UserError
+
 
 @contextlib.contextmanager
 def open_atomic(path, mode='w', **options):
@@ -104,6 +106,28 @@ def sync_folder(folder):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def check_writable(path, flag):
+    """UserError, before any work is done, when a file or folder could not be written.
+
+    Parameters
+    ----------
+    path : str or Path, what will be written
+    flag : str, the flag that names another place, such as '--output'
+
+    Example
+    -------
+    >>> check_writable('/dev/null/x/y', '--output')
+    Traceback (most recent call last):
+    core.errors.UserError: /dev/null/x/y cannot be written: /dev/null is no folder. Fix: another --output
+    """
+    path = pathlib.Path(path)
+    folder = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    if folder != path.absolute() and not folder.is_dir():
+        raise UserError(f'{path} cannot be written: {folder} is no folder. Fix: another {flag}')
+    if not os.access(folder, os.W_OK):
+        raise UserError(f'{path} cannot be written: {folder} is read-only. Fix: another {flag}')
 
 
 def append_log(path, record):
