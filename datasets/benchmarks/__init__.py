@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from core.errors import UserError, fold
+from core.text import printable
 from datasets.benchmarks import (
     aircraft,
     cars,
@@ -23,7 +24,8 @@ from datasets.benchmarks import (
     sop,
     street2shop,
 )
-from datasets.benchmarks.base import Missing, Part
+from datasets.benchmarks.base import Part
+from datasets.benchmarks.lists import Missing
 from datasets.records import Data, Split
 
 ALL = (cub200.BENCHMARK, cub200.BENCHMARK_2010, cars.CARS196, cars.STANFORD_CARS, sop.BENCHMARK, inshop.BENCHMARK,
@@ -49,11 +51,18 @@ def find(name):
 
 def parse(benchmark, name, root):
     """Parsed from the lists, checked for what would break training. Raises Missing or UserError."""
-    parsed = benchmark.read(pathlib.Path(root), name)
+    try:
+        parsed = benchmark.read(pathlib.Path(root), name)
+    except OSError as error:
+        raise Missing(f'{printable(error.filename)} cannot be read: {error.strerror}') from error
     for title in ('train', 'test'):
         part = getattr(parsed, title)
         if part is None:
             continue
+        lengths = {len(column) for column in (part.paths, part.class_id, part.query, part.boxes, part.super_label)
+                   if column is not None}
+        if len(lengths) > 1:
+            raise UserError(f'{name}: the lists in {printable(root)} are of different lengths: {sorted(lengths)}')
         if not len(part.class_id):
             raise UserError(f'{name}: the {title} part has no images; is the copy in {root} complete?')
         if part.images is None and not benchmark.repeats:

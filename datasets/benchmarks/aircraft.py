@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, inner, keyed, numbers, table
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import find, inner, keyed, table
 
 # data name -> lists of (train, test)
 SPLITS = {'aircraft': ('trainval', 'test'), 'aircraft_train': ('train', 'test'), 'aircraft_val': ('train', 'val')}
@@ -19,12 +21,15 @@ def read(root, name):
     for split in SPLITS[name]:
         path = find(base, f'images_variant_{split}.txt')
         rows = table(path, 2)
-        corners = numbers(keyed(box_list, 5, [row[0] for row in rows]), box_list, np.float32)
+        corners = keyed(box_list, 5, [row[0] for row in rows]).floats(1, 2, 3, 4)
         corners[:, 2:] -= corners[:, :2] - 1    # 1-based inclusive corners
         corners[:, :2] -= 1
-        class_id = numbers([number.get(row[1], 'unknown variant ' + row[1]) for row in rows], path)
-        parts.append(Part([f'{prefix}images/{row[0]}.jpg' for row in rows], class_id,
-                          dict(enumerate(variants)), boxes=corners))
+        for k, row in enumerate(rows):
+            if row[1] not in number:
+                raise rows.error(k, f'{printable(row[1])!r} is not in variants.txt')
+        class_id = np.array([number[row[1]] for row in rows], dtype=np.int64)
+        parts.append(Part([f'{name}.jpg' for name in rows.paths(0, prefix + 'images/')], class_id,
+                          dict(enumerate(map(printable, variants))), boxes=corners))
         lists.append(path)
     return Parsed(*parts, lists=lists)
 

@@ -1,14 +1,9 @@
 """What is known about a benchmark (facts are data), and the parsed lists of one (parts)."""
 
-import json
-import os
-import pathlib
 from collections import namedtuple
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from core.errors import UserError
 
 Count = namedtuple('Count', 'name part what value confidence source')
 Count.__doc__ = """One number that the files must agree with.
@@ -23,10 +18,6 @@ def counts(name, source, confidence='read', **parts):
     """Counts of one data name: counts('cub200', 'paper X', train={'images': 5864, 'classes': 100}, ...)."""
     return tuple(Count(name, part, what, value, confidence, source)
                  for part, values in parts.items() for what, value in values.items())
-
-
-class Missing(UserError):
-    """A file of the benchmark is not in the folder."""
 
 
 @dataclass(frozen=True)
@@ -108,81 +99,3 @@ class Parsed:
     pairs: dict = None
     lists: list = field(default_factory=list)
     notes: list = field(default_factory=list)
-
-
-def find(root, *names):
-    """The first of `names` (relative paths) that exists below root, as a Path; Missing if none does."""
-    for name in names:
-        path = pathlib.Path(root, name)
-        if path.exists():
-            return path
-    raise Missing('{} is not in {}'.format(' or '.join(names), root))
-
-
-def inner(root, marker, *folders):
-    """(base, prefix): the folder that holds the file `marker`, one of root/folders or root; prefix leads from root."""
-    base = find(root, *[f'{folder}/{marker}' for folder in folders], marker).parent
-    relative = base.relative_to(root).as_posix()
-    return base, '' if relative == '.' else relative + '/'
-
-
-def table(path, columns, header=0):
-    """Rows of a blank-separated list; the last column keeps its blanks. UserError names the file and the line."""
-    rows = []
-    try:
-        with open(path, encoding='utf-8', errors='surrogateescape') as lines:
-            for number, line in enumerate(lines, 1):
-                if number <= header or not line.strip():
-                    continue
-                row = line.strip().split(None, columns - 1)
-                if len(row) != columns:
-                    raise UserError(f'{path}, line {number}: expected {columns} columns, found {len(row)}: '
-                                    f'{line.strip()[:80]!r}')
-                rows.append(row)
-    except OSError as error:
-        raise Missing(f'{path} cannot be read: {error.strerror}') from error
-    if not rows:
-        raise UserError(f'{path} lists nothing')
-    return rows
-
-
-def numbers(values, path, kind=np.int64):
-    """A column as an array; UserError names the list."""
-    try:
-        return np.array(values, dtype=kind)
-    except (ValueError, OverflowError) as error:
-        raise UserError(f'{path}: a number was expected: {error}') from error
-
-
-def keyed(path, columns, ids, kind=str):
-    """Columns 2.. of a list whose first column is a key, in the order of `ids`; UserError when a key is missing."""
-    found = {row[0]: row[1:] for row in table(path, columns)}
-    lost = [key for key in ids if key not in found]
-    if lost:
-        raise UserError(f'{path} has no line for {len(lost)} of {len(ids)} images, such as {lost[0]}')
-    return [[kind(value) for value in found[key]] for key in ids]
-
-
-def load_mat(path):
-    """Variables of a MATLAB file; UserError names it when it is damaged."""
-    import scipy.io
-    try:
-        return scipy.io.loadmat(str(path), squeeze_me=True)
-    except OSError as error:
-        raise Missing(f'{path} cannot be read: {error.strerror}') from error
-    except Exception as error:  # scipy raises ValueError, TypeError, MatReadError and zlib.error on damaged files
-        raise UserError(f'{path} is damaged: {error}') from error
-
-
-def load_json(path):
-    """A JSON file; UserError names it when it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise UserError(f'{path} is damaged: {error}') from error
-
-
-def image_files(folder, suffixes=('.jpg', '.jpeg', '.png', '.bmp', '.webp')):
-    """Sorted image file names of one folder."""
-    return sorted(entry.name for entry in os.scandir(folder)
-                  if entry.name.lower().endswith(suffixes) and not entry.name.startswith('.') and entry.is_file())

@@ -4,56 +4,63 @@ cars196: zero-shot retrieval on car_ims, classes 1-98 train, 99-196 test. stanfo
 Both also read the layout of the Kaggle copy (class folders, anno_train.csv, anno_test.csv, names.csv).
 """
 
-import csv
 import os
 
 import numpy as np
 
 from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, inner, load_mat, numbers
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import Missing, entries, find, folder_names, inner, load_mat, table
 
 KAGGLE = 'https://www.kaggle.com/api/v1/datasets/download/jutrera/stanford-car-dataset-by-classes-folder'
 
 
-def boxes(columns, path):
-    """x y w h from 1-based inclusive corners x1 y1 x2 y2, each (N,)."""
-    x1, y1, x2, y2 = (numbers([int(v) for v in column], path, np.float32) for column in columns)
+CORNERS = ('bbox_x1', 'bbox_y1', 'bbox_x2', 'bbox_y2')
+
+
+def boxes(rows, *columns):
+    """x y w h from 1-based inclusive corners x1 y1 x2 y2 in these columns of the rows."""
+    x1, y1, x2, y2 = rows.floats(*columns).T
     return np.stack([x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1], axis=1)
 
 
 def annotations(path, key, image):
     """(file names, boxes, class ids) of one annotation file of the devkit."""
-    records = np.atleast_1d(load_mat(path).get(key))
-    if records.dtype.names is None or image not in records.dtype.names or 'class' not in records.dtype.names:
-        raise UserError(f'{path} has no table {key!r} with the fields {image!r} and "class"')
-    names = [str(name) for name in records[image]]
-    corner = [records['bbox_' + side] for side in ('x1', 'y1', 'x2', 'y2')]
-    return names, boxes(corner, path), numbers([int(v) for v in records['class']], path)
+    records = load_mat(path).get(key)
+    fields = (image, 'class', *CORNERS)
+    if not isinstance(records, dict) or not set(fields) <= set(records):
+        raise UserError(f'{printable(path)} has no table {key!r} with the fields {", ".join(fields)}')
+    rows = entries(path, **{field: records[field] if isinstance(records[field], list) else [records[field]]
+                            for field in fields})
+    return rows.paths(0), boxes(rows, 2, 3, 4, 5), rows.integers(1)
+
+
+def titles(path):
+    """{class id: name} of the variable class_names, empty without it."""
+    names = load_mat(path).get('class_names', [])
+    return {number: printable(name) for number, name in enumerate(names if isinstance(names, list) else [names], 1)}
 
 
 def kaggle_split(base, prefix, split, class_names):
     """One split of the Kaggle copy: rows `file, x1, y1, x2, y2, class` without a header."""
     path = find(base, f'anno_{split}.csv')
     folder = find(base, 'car_data/car_data/' + split, 'car_data/' + split)
-    place = {entry.name: f'{prefix}{folder.relative_to(base).as_posix()}/{group.name}/{entry.name}'
-             for group in os.scandir(folder) if group.is_dir() for entry in os.scandir(group.path)}
-    with open(path, newline='', encoding='utf-8') as lines:
-        rows = [row for row in csv.reader(lines) if row]
-    if any(len(row) != 6 for row in rows):
-        raise UserError(f'{path}: every row must be file, x1, y1, x2, y2, class')
+    place = {name: f'{prefix}{folder.relative_to(base).as_posix()}/{group}/{name}'
+             for group in folder_names(folder) for name in os.listdir(folder / group)}
+    rows = table(path, 6, separator=',')
     lost = [row[0] for row in rows if row[0] not in place]
     if lost:
         raise Missing(f'{len(lost)} of {len(rows)} images of {path} are not in {folder}, such as {lost[0]}')
-    return Part([place[row[0]] for row in rows], numbers([row[5] for row in rows], path), class_names,
-                boxes=boxes(list(zip(*(row[1:5] for row in rows))), path)), path
+    return Part([place[row[0]] for row in rows], rows.integers(5), class_names, boxes=boxes(rows, 1, 2, 3, 4)), path
 
 
 def read_kaggle(root):
     """(train, test, lists) of the Kaggle copy; Missing when it is not there."""
     base, prefix = inner(root, 'anno_train.csv', 'stanford-car-dataset-by-classes-folder')
     names_file = find(base, 'names.csv')
-    lines = names_file.read_text(encoding='utf-8').splitlines()
-    class_names = {number: line.strip().strip('"') for number, line in enumerate(lines, 1) if line.strip()}
+    names = table(names_file, 1)
+    class_names = {line: printable(row[0].strip('"')) for line, row in zip(names.lines, names)}
     (train, one), (test, two) = (kaggle_split(base, prefix, split, class_names) for split in ('train', 'test'))
     return train, test, [one, two, names_file]
 
@@ -72,8 +79,7 @@ def read_cars196(root, name):
         lists = [find(root, 'cars_annos.mat')]
         find(root, 'car_ims')
         paths, box, class_id = annotations(lists[0], 'annotations', 'relative_im_path')
-        titles = np.atleast_1d(load_mat(lists[0]).get('class_names', []))
-        whole = Part(paths, class_id, {i: str(name) for i, name in enumerate(titles, 1)}, boxes=box)
+        whole = Part(paths, class_id, titles(lists[0]), boxes=box)
     train = whole.class_id <= 98
     return Parsed(whole.take(train), whole.take(~train), lists=lists)
 
@@ -86,8 +92,7 @@ def read_stanford_cars(root, name):
     lists = [find(root, 'devkit/cars_train_annos.mat'),
              find(root, 'cars_test_annos_withlabels.mat', 'devkit/cars_test_annos_withlabels.mat'),
              find(root, 'devkit/cars_meta.mat')]
-    titles = np.atleast_1d(load_mat(lists[2]).get('class_names', []))
-    class_names = {i: str(name) for i, name in enumerate(titles, 1)}
+    class_names = titles(lists[2])
     parts = []
     for path, folder in zip(lists, ('cars_train', 'cars_test')):
         find(root, folder)

@@ -4,20 +4,9 @@ import re
 
 import numpy as np
 
-from datasets.benchmarks.base import (
-    Archive,
-    Benchmark,
-    Missing,
-    Parsed,
-    Part,
-    counts,
-    find,
-    image_files,
-    inner,
-    keyed,
-    numbers,
-    table,
-)
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import Missing, find, image_files, inner, keyed, names_of, table
 
 
 def read(root, name):
@@ -26,15 +15,14 @@ def read(root, name):
     lists = [find(base, file) for file in ('images.txt', 'image_class_labels.txt', 'bounding_boxes.txt', 'classes.txt')]
     rows = table(lists[0], 2)
     ids = [row[0] for row in rows]
-    class_id = numbers([row[0] for row in keyed(lists[1], 2, ids)], lists[1])
-    whole = Part([prefix + 'images/' + row[1] for row in rows], class_id,
-                 {int(number): title for number, title in table(lists[3], 2)},
-                 boxes=numbers(keyed(lists[2], 5, ids), lists[2], np.float32))
+    class_id = keyed(lists[1], 2, ids).integers(1)
+    whole = Part(rows.paths(1, prefix + 'images/'), class_id, names_of(table(lists[3], 2)),
+                 boxes=keyed(lists[2], 5, ids).floats(1, 2, 3, 4))
     if name == 'cub200':
         train = class_id <= 100
     else:
         lists.append(find(base, 'train_test_split.txt'))
-        train = numbers([row[0] for row in keyed(lists[-1], 2, ids)], lists[-1]) == 1
+        train = keyed(lists[-1], 2, ids).integers(1) == 1
     return Parsed(whole.take(train), whole.take(~train), lists=lists)
 
 
@@ -67,7 +55,7 @@ def read_2010(root, name):
         if not match:
             continue
         number = int(match.group(1))
-        names[number] = folder.name
+        names[number] = printable(folder.name)
         files = image_files(folder)
         paths += [f'{prefix}{folder.name}/{file}' for file in files]
         class_id += [number] * len(files)

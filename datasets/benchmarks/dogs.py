@@ -1,9 +1,8 @@
 """Stanford Dogs (Khosla et al. 2011): 20,580 photos of 120 breeds, taken from ImageNet."""
 
-import numpy as np
-
-from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, load_mat, numbers
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import entries, find, load_mat
 
 
 def read(root, name):
@@ -12,12 +11,10 @@ def read(root, name):
     parts, lists = [], []
     for split in ('train', 'test'):
         path = find(root, split + '_list.mat', f'lists/{split}_list.mat')
-        table = load_mat(path)
-        if 'file_list' not in table or 'labels' not in table:
-            raise UserError(f'{path} must hold file_list and labels')
-        files = [str(file) for file in np.atleast_1d(table['file_list'])]
-        class_id = numbers(np.atleast_1d(table['labels']), path)
-        names = {int(c): file.split('/')[0].split('-', 1)[-1] for c, file in zip(class_id, files)}
+        variables = load_mat(path)
+        rows = entries(path, file_list=variables.get('file_list'), labels=variables.get('labels'))
+        files, class_id = rows.paths(0), rows.integers(1)
+        names = {c: printable(file.split('/')[0].split('-', 1)[-1]) for c, file in zip(class_id.tolist(), files)}
         parts.append(Part(['Images/' + file for file in files], class_id, names))
         lists.append(path)
     return Parsed(*parts, lists=lists, notes=[

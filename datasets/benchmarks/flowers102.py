@@ -3,7 +3,8 @@
 import numpy as np
 
 from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, load_mat
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import entries, find, load_mat
 
 # data name -> keys of setid.mat for (train, test)
 SPLITS = {'flowers102': (('trnid', 'valid'), ('tstid',)), 'flowers102_train': (('trnid',), ('tstid',)),
@@ -14,16 +15,11 @@ def read(root, name):
     """imagelabels.mat and setid.mat. flowers102 trains on train + val, as the original code does."""
     find(root, 'jpg')
     label_file, set_file = find(root, 'imagelabels.mat'), find(root, 'setid.mat')
-    labels, sets = load_mat(label_file).get('labels'), load_mat(set_file)
-    if labels is None:
-        raise UserError(f'{label_file} has no variable labels')
-    labels = np.atleast_1d(labels).astype(np.int64)
+    labels = entries(label_file, labels=load_mat(label_file).get('labels')).integers(0)
+    sets = load_mat(set_file)
     parts = []
     for keys in SPLITS[name]:
-        lost = [key for key in keys if key not in sets]
-        if lost:
-            raise UserError(f'{set_file} has no variable {lost[0]}')
-        ids = np.sort(np.concatenate([np.atleast_1d(sets[key]) for key in keys]).astype(np.int64))
+        ids = np.sort(np.concatenate([entries(set_file, **{key: sets.get(key)}).integers(0) for key in keys]))
         if ids[0] < 1 or ids[-1] > len(labels):
             raise UserError(f'{set_file} names image {ids[-1]}, but {label_file} has {len(labels)} labels')
         parts.append(Part([f'jpg/image_{i:05d}.jpg' for i in ids], labels[ids - 1]))

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, numbers, table
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import Missing, Rows, find, table
 
 
 def read(root, name):
@@ -16,20 +17,25 @@ def read(root, name):
     box_list = find(root, 'Anno/list_bbox_inshop.txt', 'list_bbox_inshop.txt')
     image_root(root)
     rows = table(partition, 3, header=2)
-    odd = [row for row in rows if row[2] not in ('train', 'query', 'gallery') or not row[1].startswith('id_')]
-    if odd:
-        raise UserError('{}: a line must be `image id_NUMBER train|query|gallery`, not {!r}'.format(
-            partition, ' '.join(odd[0])))
-    boxes = {}
-    for row in table(box_list, 2, header=2):
-        boxes[row[0]] = row[1].split()[-4:]
-    corners = numbers([boxes.get(row[0], ('0', '0', '256', '256')) for row in rows], box_list, np.float32)
+    for k, row in enumerate(rows):
+        if row[2] not in ('train', 'query', 'gallery') or not row[1].startswith('id_'):
+            raise rows.error(k, f'{printable(" ".join(row))!r} is not `image id_NUMBER train|query|gallery`')
+    listed, boxes = table(box_list, 2, header=2), {}
+    for k, row in enumerate(listed):
+        corners = row[1].split()[-4:]
+        if len(corners) < 4:
+            raise listed.error(k, 'four numbers x1 y1 x2 y2 are expected at the end')
+        boxes[row[0]] = corners, listed.lines[k]
+    found = [boxes.get(row[0], (('0', '0', '256', '256'), 0)) for row in rows]
+    corners = Rows([box for box, _ in found], box_list, [line for _, line in found]).floats(0, 1, 2, 3)
     corners[:, 2:] -= corners[:, :2]
     types = ['/'.join(row[0].split('/')[1:3]) for row in rows]
     _, super_label = np.unique(types, return_inverse=True)
     prefix = '' if (root / 'img').is_dir() else 'Img/'
-    whole = Part([prefix + row[0] for row in rows], numbers([row[1][3:] for row in rows], partition),
-                 {int(row[1][3:]): row[1] for row in rows}, np.array([row[2] == 'query' for row in rows]), corners,
+    class_id = Rows([[row[1][3:]] for row in rows], partition, rows.lines).integers(0)
+    whole = Part(rows.paths(0, prefix), class_id,
+                 dict(zip(class_id.tolist(), (printable(row[1]) for row in rows))),
+                 np.array([row[2] == 'query' for row in rows]), corners,
                  super_label.astype(np.int64))
     is_train = np.array([row[2] == 'train' for row in rows])
     train, test = whole.take(is_train), whole.take(~is_train)

@@ -3,12 +3,12 @@
 The set has no training part of its own; lfw_view1 trains on the people of the development view and tests on its pairs.
 """
 
-import os
-
 import numpy as np
 
 from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, image_files
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import Missing, Rows, find, folder_names, image_files, table
 
 FOLDERS = ('lfw', 'lfw_funneled', 'lfw-funneled', 'lfw-deepfunneled', 'lfw_deepfunneled')
 
@@ -16,7 +16,7 @@ FOLDERS = ('lfw', 'lfw_funneled', 'lfw-funneled', 'lfw-deepfunneled', 'lfw_deepf
 def read(root, name):
     """lfw: all images, pairs.txt. lfw_view1: people of pairsDevTrain.txt train, the pairs of pairsDevTest.txt test."""
     base = find(root, *FOLDERS)
-    folders = sorted(entry.name for entry in os.scandir(base) if entry.is_dir())
+    folders = folder_names(base)
     paths, class_id = [], []
     for number, person in enumerate(folders):
         files = image_files(base / person)
@@ -24,20 +24,20 @@ def read(root, name):
         class_id += [number] * len(files)
     if not paths:
         raise Missing(f'{base} holds no folder of a person with images')
-    whole = Part(paths, np.array(class_id, dtype=np.int64), dict(enumerate(folders)))
+    whole = Part(paths, np.array(class_id, dtype=np.int64), dict(enumerate(map(printable, folders))))
     if name == 'lfw':
         path = find(root, 'pairs.txt', base.name + '/pairs.txt')
-        return Parsed(None, whole, resolve(read_pairs(path), paths, path), [path, base])
+        return Parsed(None, whole, resolve(read_pairs(path), paths), [path, base])
     train_list, test_list = find(root, 'pairsDevTrain.txt'), find(root, 'pairsDevTest.txt')
-    people = {row[0] for row in read_pairs(train_list)} | {row[2] for row in read_pairs(train_list)}
-    tested = {row[0] for row in read_pairs(test_list)} | {row[2] for row in read_pairs(test_list)}
+    trained_on, scored = read_pairs(train_list), read_pairs(test_list)
+    people, tested = ({name for row in rows for name in (row[0], row[2])} for rows in (trained_on, scored))
     both = people & tested
     if both:
-        raise UserError(f'{train_list} and {test_list} share {len(both)} people, such as {sorted(both)[0]}')
+        raise UserError(f'{train_list} and {test_list} share {len(both)} people, such as {printable(sorted(both)[0])}')
     person = np.array(folders)[whole.class_id]
     test = whole.take(np.isin(person, sorted(tested)))
     return Parsed(whole.take(np.isin(person, sorted(people))), test,
-                  resolve(read_pairs(test_list), test.paths, test_list), [train_list, test_list, base])
+                  resolve(scored, test.paths), [train_list, test_list, base])
 
 
 def read_pairs(path):
@@ -46,38 +46,35 @@ def read_pairs(path):
     First line: `folds pairs` or `pairs`; then for each fold that many lines `name n1 n2`, and as many
     `name1 n1 name2 n2`.
     """
-    with open(path, encoding='utf-8', errors='surrogateescape') as lines:
-        rows = [line.split() for line in lines if line.strip()]
-    try:
-        folds, size = (1, int(rows[0][0])) if len(rows[0]) == 1 else (int(rows[0][0]), int(rows[0][1]))
-        if len(rows) - 1 != folds * size * 2:
-            raise UserError(f'{path}: {folds} folds of {size} same and {size} different pairs need '
-                            f'{folds * size * 2} lines, found {len(rows) - 1}')
-        pairs = []
-        for number, row in enumerate(rows[1:]):
-            same = number % (2 * size) < size
-            first, second = (row[0], row[0]) if same else (row[0], row[2])
-            if len(row) != (3 if same else 4):
-                raise IndexError
-            pairs.append((first, int(row[1]), second, int(row[-1]), same, number // (2 * size)))
-    except (IndexError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f'{path} is not a pairs file: `name n1 n2` or `name1 n1 name2 n2` after one line with the '
-                        'number of folds and pairs') from error
-    return pairs
+    lines = table(path, 1)
+    rows = Rows([line[0].split() for line in lines], path, lines.lines)
+    if len(rows[0]) > 2:
+        raise rows.error(0, 'the number of folds and of pairs, or of pairs alone, is expected')
+    head = Rows([[value] for value in rows[0]], path, [rows.lines[0]] * len(rows[0])).integers(0).tolist()
+    folds, size = [1, *head][-2:]
+    if folds < 1 or size < 1 or len(rows) - 1 != folds * size * 2:
+        raise UserError(f'{printable(path)}: {folds} folds of {size} same and {size} different pairs need '
+                        f'{folds * size * 2} lines, found {len(rows) - 1}')
+    pairs = []
+    for number in range(len(rows) - 1):
+        row, same = rows[number + 1], number % (2 * size) < size
+        if len(row) != (3 if same else 4):
+            raise rows.error(number + 1, 'expected ' + ('name n1 n2' if same else 'name1 n1 name2 n2'))
+        pairs.append([row[0], row[1], row[0 if same else 2], row[-1], same, number // (2 * size)])
+    return Rows(pairs, path, rows.lines[1:])
 
 
-def resolve(rows, paths, path):
+def resolve(rows, paths):
     """Pairs as arrays a, b (rows of the test part, int64), same (bool), fold (int64)."""
     row_of = {file.rsplit('/', 1)[1].rsplit('.', 1)[0]: i for i, file in enumerate(paths)}
-    try:
-        a = [row_of[f'{row[0]}_{row[1]:04d}'] for row in rows]
-        b = [row_of[f'{row[2]}_{row[3]:04d}'] for row in rows]
-    except KeyError as error:
-        raise Missing(f'{path} names {error}, which has no image') from error
-    return {'a': np.array(a, dtype=np.int64), 'b': np.array(b, dtype=np.int64),
-            'same': np.array([row[4] for row in rows], dtype=bool),
+    sides = []
+    for name, number in ((0, 1), (2, 3)):
+        images = [f'{row[name]}_{k:04d}' for row, k in zip(rows, rows.integers(number).tolist())]
+        for k, image in enumerate(images):
+            if image not in row_of:
+                raise Missing(str(rows.error(k, f'there is no image {printable(image)}')))
+        sides.append(np.array([row_of[image] for image in images], dtype=np.int64))
+    return {'a': sides[0], 'b': sides[1], 'same': np.array([row[4] for row in rows], dtype=bool),
             'fold': np.array([row[5] for row in rows], dtype=np.int64)}
 
 

@@ -2,11 +2,15 @@
 
 import gzip
 import math
+import zipfile
+import zlib
 
 import numpy as np
 
 from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import Missing, find
 
 HELD_ASIDE = 5000    # the original sets the first 5,000 training digits aside as a validation part that nothing reads
 
@@ -17,13 +21,13 @@ def read_idx(path, dimensions):
     try:
         with opener(path, 'rb') as file:
             data = file.read()
-    except (OSError, EOFError) as error:
-        raise UserError(f'{path} is damaged: {error}. Fix: remove it and prepare again') from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f'{printable(path)} is damaged: {error}. Fix: remove it and prepare again') from error
     head = 4 + 4 * dimensions
     if len(data) < head or data[:4] != bytes([0, 0, 8, dimensions]):
         raise UserError(f'{path} is not an idx file of uint8 with {dimensions} dimensions')
     shape = tuple(int(n) for n in np.frombuffer(data, '>i4', dimensions, 4))
-    if len(data) - head != math.prod(shape):
+    if min(shape) < 0 or len(data) - head != math.prod(shape):
         raise UserError(f'{path} is cut off: its header promises {math.prod(shape):,} bytes, {len(data) - head:,} '
                         'are there')
     return np.frombuffer(data, np.uint8, -1, head).reshape(shape)
@@ -41,16 +45,30 @@ def read_split(root, split):
 def read_npz(path, images, labels):
     """(images, labels) of an npz, or None when it has other keys."""
     try:
-        with np.load(path) as arrays:
-            if images not in arrays or labels not in arrays:
+        with zipfile.ZipFile(path) as archive:
+            if not {images + '.npy', labels + '.npy'} <= set(archive.namelist()):
                 return None
-            digits, classes = arrays[images], arrays[labels]
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f'{path} is damaged: {error}') from error
-    if digits.dtype != np.uint8 or digits.ndim != 3 or len(digits) != len(classes):
-        raise UserError(f'{path}: {images} must be uint8 (N, 28, 28) beside N {labels}, found {digits.dtype} '
-                        f'{digits.shape} and {classes.shape}')
+            digits, classes = (member(archive, name + '.npy') for name in (images, labels))
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UserError(f'{printable(path)} is damaged: {printable(error)}') from error
+    whole = classes.dtype.kind in 'iu' and classes.shape == digits.shape[:1]
+    if digits.dtype != np.uint8 or digits.ndim != 3 or not whole:
+        raise UserError(f'{printable(path)}: {images} must be uint8 (N, 28, 28) beside N whole numbers {labels}, found '
+                        f'{digits.dtype} {digits.shape} and {classes.dtype} {classes.shape}')
     return digits, classes
+
+
+def member(archive, name):
+    """An array of an npz; ValueError when its header claims another size than the file has."""
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f'{name} is of version {version}')
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or fortran or file.tell() + size != archive.getinfo(name).file_size:
+            raise ValueError(f'{name} claims {shape} {dtype}, which is not what it holds')
+        return np.frombuffer(file.read(size), dtype).reshape(shape)
 
 
 def part(images, labels, rows=slice(None)):

@@ -1,8 +1,7 @@
 """NABirds (Van Horn et al. 2015): 48,562 photos of 555 visual categories of North American birds."""
 
-import numpy as np
-
-from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, find, inner, keyed, numbers, table
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import find, inner, keyed, names_of, table
 
 
 def read(root, name):
@@ -12,11 +11,9 @@ def read(root, name):
                                            'bounding_boxes.txt', 'classes.txt')]
     rows = table(lists[0], 2)
     ids = [row[0] for row in rows]
-    whole = Part([prefix + 'images/' + row[1] for row in rows],
-                 numbers([row[0] for row in keyed(lists[1], 2, ids)], lists[1]),
-                 {int(number): title for number, title in table(lists[4], 2)},
-                 boxes=numbers(keyed(lists[3], 5, ids), lists[3], np.float32))
-    train = numbers([row[0] for row in keyed(lists[2], 2, ids)], lists[2]) == 1
+    whole = Part(rows.paths(1, prefix + 'images/'), keyed(lists[1], 2, ids).integers(1), names_of(table(lists[4], 2)),
+                 boxes=keyed(lists[3], 5, ids).floats(1, 2, 3, 4))
+    train = keyed(lists[2], 2, ids).integers(1) == 1
     return Parsed(whole.take(train), whole.take(~train), lists=lists)
 
 

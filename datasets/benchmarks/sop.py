@@ -1,6 +1,8 @@
 """Stanford Online Products (Song et al. 2016): 120,053 photos of 22,634 products in 12 super classes."""
 
-from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts, inner, numbers, table
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import inner, table
 
 
 def read(root, name):
@@ -10,10 +12,10 @@ def read(root, name):
     for split in ('train', 'test'):
         path = base / f'Ebay_{split}.txt'
         rows = table(path, 4, header=1)
-        class_id = numbers([row[1] for row in rows], path)
-        names = {int(row[1]): '{}_{}'.format(row[3].split('_final')[0], row[1]) for row in rows}
-        parts.append(Part([prefix + row[3] for row in rows], class_id, names,
-                          super_label=numbers([row[2] for row in rows], path)))
+        class_id = rows.integers(1)
+        names = {number: f'{printable(row[3].split("_final")[0])}_{number}'
+                 for number, row in zip(class_id.tolist(), rows)}
+        parts.append(Part(rows.paths(3, prefix), class_id, names, super_label=rows.integers(2)))
         lists.append(path)
     return Parsed(*parts, lists=lists)
 

@@ -7,11 +7,14 @@ Layout (recalled, not seen): meta/json/{train_pairs,test_pairs,retrieval}_CATEGO
 
 import os
 import pathlib
+import re
 
 import numpy as np
 
 from core.errors import UserError
-from datasets.benchmarks.base import Archive, Benchmark, Missing, Parsed, Part, counts, find, load_json
+from core.text import printable
+from datasets.benchmarks.base import Archive, Benchmark, Parsed, Part, counts
+from datasets.benchmarks.lists import Missing, Rows, find, load_json
 
 CATEGORIES = ('bags', 'belts', 'dresses', 'eyewear', 'footwear', 'hats', 'leggings', 'outerwear', 'pants', 'skirts',
               'tops')
@@ -27,7 +30,7 @@ def photo_files(root):
         relative = os.path.relpath(top, root)
         for name in files:
             stem = name.split('.')[0]
-            if stem.isdigit():
+            if re.fullmatch('[0-9]{1,18}', stem):
                 place[int(stem)] = f'{relative}/{name}'
     if not place:
         raise Missing(f'{folder} holds no photo named by its number, such as 000000001.jpg')
@@ -35,10 +38,22 @@ def photo_files(root):
 
 
 def records(path):
-    rows = load_json(path)
-    if not isinstance(rows, list) or any('photo' not in row or 'product' not in row for row in rows):
-        raise UserError(f'{path}: every entry must have "photo" and "product"')
-    return rows
+    """[(photo, product, [left, top, width, height]), ...] of a list of photos."""
+    listed = load_json(path)
+    if not isinstance(listed, list):
+        raise UserError(f'{printable(path)}: a list of photos is expected')
+    rows = Rows(listed, path, range(1, len(listed) + 1), 'entry')
+    columns = []
+    for k, row in enumerate(rows):
+        box = (row.get('bbox') or WHOLE) if isinstance(row, dict) else None
+        if not isinstance(box, dict) or not {'photo', 'product'} <= set(row) or not set(WHOLE) <= set(box):
+            raise rows.error(k, 'every entry must have "photo", "product" and, if any, a "bbox" with '
+                                f'{", ".join(WHOLE)}')
+        columns.append([row['photo'], row['product'], *(box[key] for key in WHOLE)])
+    rows = Rows(columns, path, rows.lines, 'entry')
+    if not rows:
+        return []
+    return list(zip(rows.integers(0).tolist(), rows.integers(1).tolist(), rows.floats(2, 3, 4, 5).tolist()))
 
 
 def read(root, name):
@@ -55,19 +70,17 @@ def read(root, name):
         paths = [find(meta, f'{kind}_{category}.json') for kind in ('train_pairs', 'test_pairs', 'retrieval')]
         lists += paths
         train, test, shop = (records(path) for path in paths)
-        products = {row['product'] for row in train}
-        tables = (('train', train, False), ('train', [row for row in shop if row['product'] in products], False),
+        products = {row[1] for row in train}
+        tables = (('train', train, False), ('train', [row for row in shop if row[1] in products], False),
                   ('test', test, True), ('test', shop, False))
         for part, rows, query in tables:
-            for row in rows:
+            for photo, product, box in rows:
                 listed += 1
-                path = place.get(int(row['photo']))
+                path = place.get(photo)
                 if path is None:
                     lost += 1
                     continue
-                box = row.get('bbox') or WHOLE
-                columns[part].append((path, int(row['product']), query, number,
-                                      [box[key] for key in WHOLE]))
+                columns[part].append((path, product, query, number, box))
     parts = [columns_to_part(columns[part], part == 'test') for part in ('train', 'test')]
     return Parsed(*parts, lists=lists, notes=[f'{lost:,} of {listed:,} listed photos have no file'])
 

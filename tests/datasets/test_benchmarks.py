@@ -13,7 +13,7 @@ from commands import cli
 from core.errors import UserError
 from datasets import benchmarks
 from datasets.benchmarks import BENCHMARKS, mnist
-from datasets.benchmarks.base import Missing
+from datasets.benchmarks.lists import Missing
 from datasets.loader import Loader, sequential
 from datasets.preparation.prepare import prepare
 from datasets.transforms import get_transform
@@ -165,8 +165,9 @@ def test_lfw_pairs_name_rows(published, tmp_path):
 
 
 @pytest.mark.parametrize('text, said', [
-    ('2 2\nA 1 2\n', 'need 8 lines, found 1'), ('A 1 2\n', 'is not a pairs file'),
-    ('1\nA 1 2\nA 1 B\n', 'is not a pairs file'), ('1\nBo_Xi 1 9\nBo_Xi 1 Dai_Wei 1\n', 'names .Bo_Xi_0009')])
+    ('2 2\nA 1 2\n', 'need 8 lines, found 1'), ('A 1 2\n', 'line 1: the number of folds'),
+    ('1\nA 1 2\nA 1 B\n', 'line 3: expected name1 n1 name2 n2'), ('x\nA 1 2\n', "line 1: 'x' where a whole number"),
+    ('1\nBo_Xi 1 9\nBo_Xi 1 Dai_Wei 1\n', 'line 2: there is no image Bo_Xi_0009')])
 def test_wrong_pair_lists_are_named(published, tmp_path, text, said):
     prepared(published, 'lfw', tmp_path / 'data')
     (tmp_path / 'data' / 'pairs.txt').write_text(text)
@@ -226,7 +227,7 @@ def test_the_photos_of_cub200_2010():
     ({'images.txt': '1 a.jpg\n2\n'}, 'images.txt, line 2: expected 2 columns, found 1'),
     ({'images.txt': ''}, 'images.txt lists nothing'),
     ({'image_class_labels.txt': '1 1\n'}, 'image_class_labels.txt has no line for 1 of 2 images, such as 2'),
-    ({'image_class_labels.txt': '1 one\n2 101\n'}, 'image_class_labels.txt: a number was expected'),
+    ({'image_class_labels.txt': '1 one\n2 101\n'}, "class_labels.txt, line 1: 'one' where a whole number is expected"),
     ({'images.txt': '1 a.jpg\n2 a.jpg\n', 'image_class_labels.txt': '1 1\n2 1\n'}, 'a.jpg is listed twice'),
     ({'images.txt': '1 a.jpg\n2 a.jpg\n'}, 'listed in the training and in the test part'),
     ({'image_class_labels.txt': '1 1\n2 2\n'}, 'the test part has no images'),

@@ -81,7 +81,7 @@ def test_a_wrong_archive_is_named_and_kept_aside(published, tmp_path):
 
 @pytest.mark.parametrize('step', ['unpack', 'merge', 'mark', 'index'])
 def test_an_interruption_at_any_step_is_made_good_by_the_next_call(published, tmp_path, monkeypatch, step):
-    fake, root = fake_of(published, 'flowers102'), tmp_path / 'data'
+    fake, root = fake_of(published, 'lfw'), tmp_path / 'data'
     real_replace, calls = os.replace, []
 
     def stop(*args, **kwargs):
@@ -104,11 +104,11 @@ def test_an_interruption_at_any_step_is_made_good_by_the_next_call(published, tm
         with contextlib.suppress(KeyboardInterrupt):
             prepare_quietly(root, fake, fake.name)
             raise AssertionError('not interrupted')
-    with pytest.raises(UserError, match='Fix: python3 main.py prepare --data_name=flowers102'):
-        load(root, 'flowers102', fake)
+    with pytest.raises(UserError, match='Fix: python3 main.py prepare --data_name=lfw'):
+        load(root, 'lfw', fake)
     assert not (root / '.prepared' / 'unpacking').exists()
     prepare_quietly(root, fake, fake.name)
-    assert len(load(root, 'flowers102', fake).train) == 6
+    assert len(load(root, 'lfw', fake).test) == 8
     names = [name for name, _ in published.server.requests]
     assert sorted(set(names)) == sorted(names), 'an archive was downloaded twice'
 

@@ -1,5 +1,6 @@
 """Unpacking: unsafe, damaged, too large; nothing of such an archive may be left behind."""
 
+import gzip
 import io
 import os
 import stat
@@ -91,3 +92,66 @@ def test_unpacking_merges_with_what_is_there_and_keeps_unicode(tmp_path):
     unpack(tmp_path / 'a.tgz', tmp_path / 'out', tmp_path / 'scratch', 10 ** 6)
     assert sorted(os.listdir(tmp_path / 'out' / 'lists')) == ['größe_鳥.txt', 'kept.txt']
     assert not (tmp_path / 'scratch').exists()
+
+
+def refused(path, root):
+    with pytest.raises(BadArchive, match='damaged'):
+        unpack(path, root / 'out', root / 'scratch', 10 ** 6)
+    assert not (root / 'out').exists() and not (root / 'scratch').exists()
+
+
+def three_files(path, mode):
+    fake_data.tar(path, {f'f{k}': np.random.RandomState(k).bytes(3000) for k in range(3)}, mode)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize('how', ['zeroed header', 'garbage header', 'cut at a member', 'behind its end'])
+@pytest.mark.parametrize('packed', [False, True])
+def test_a_tar_that_ends_early_is_not_taken_for_whole(tmp_path, how, packed):
+    data = three_files(tmp_path / 'a.tar', 'w')
+    second = 512 + 3072     # where the second member begins
+    data = {'zeroed header': data[:second] + bytes(512) + data[second + 512:],
+            'garbage header': data[:second] + b'\x55' * 512 + data[second + 512:],
+            'cut at a member': data[:second], 'behind its end': data + b'x' * 512}[how]
+    (tmp_path / 'a.tar').write_bytes(gzip.compress(data) if packed else data)
+    refused(tmp_path / 'a.tar', tmp_path)
+
+
+@pytest.mark.parametrize('mode', ['w:gz', 'w:bz2', 'w:xz', 'w'])
+def test_every_compression_is_unpacked_and_its_damage_found(tmp_path, mode):
+    data = three_files(tmp_path / 'a.tar', mode)
+    unpack(tmp_path / 'a.tar', tmp_path / 'good', tmp_path / 'scratch', 10 ** 6)
+    assert sorted(os.listdir(tmp_path / 'good')) == ['f0', 'f1', 'f2']
+    (tmp_path / 'a.tar').write_bytes(data[:-1] if mode != 'w' else data[:9000])
+    refused(tmp_path / 'a.tar', tmp_path)
+    if mode != 'w':     # a plain tar has no checksum of what it holds
+        damaged = bytearray(data)
+        damaged[len(data) // 2] ^= 1
+        (tmp_path / 'a.tar').write_bytes(damaged)
+        refused(tmp_path / 'a.tar', tmp_path)
+
+
+def test_a_name_that_no_disk_takes_and_a_file_that_is_a_folder(tmp_path):
+    for files in ({'a' * 300: b'x'}, {'a': b'x', 'a/b': b'x'}):
+        fake_data.tar(tmp_path / 'a.tar', files, 'w')
+        refused(tmp_path / 'a.tar', tmp_path)
+
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('kind', ['w', 'w:gz', 'w:bz2', 'w:xz', 'zip'])
+def test_mutated_archives_are_unpacked_or_refused(tmp_path, kind, seed):
+    rng = np.random.RandomState(seed)
+    files = {f'd{k}/f{k}': rng.bytes(300) for k in range(4)}
+    path = tmp_path / 'a'
+    fake_data.zipped(path, files) if kind == 'zip' else fake_data.tar(path, files, kind)
+    good = path.read_bytes()
+    for _ in range(20):
+        damaged = bytearray(good)
+        for at in rng.randint(len(good), size=rng.randint(1, 6)):
+            damaged[at] = rng.randint(256)
+        path.write_bytes(damaged)
+        try:
+            unpack(path, tmp_path / 'out', tmp_path / 'scratch', 10 ** 6)
+        except BadArchive as error:
+            assert str(path) in str(error) and '\n' not in str(error)
+        assert not (tmp_path / 'scratch').exists()
