@@ -15,10 +15,13 @@ def unit_rows(x, eps=EPSILON):
 
 
 def category_mean(embeddings, labels, num_classes):
-    """Mean unit embedding of each class, made unit again: (C, D). A class without a sample gets zeros."""
+    """Mean embedding of each class, of length one: (C, D). A class without a sample gets zeros.
+
+    The statistics take unit embeddings, better_init takes the raw ones.
+    """
     labels = np.asarray(labels)
     total = np.zeros((num_classes, np.shape(embeddings)[1]))
-    np.add.at(total, labels, unit_rows(embeddings))
+    np.add.at(total, labels, np.asarray(embeddings, dtype=np.float64))
     count = np.bincount(labels, minlength=num_classes)[:, None]
     return unit_rows(total / np.maximum(count, 1))
 
@@ -52,7 +55,7 @@ def accuracy(logits, labels):
 def summary(embeddings, labels, weights, logits, num_classes):
     """What the original logs of the training set after an epoch: {'scalars': ..., 'histograms': ...}."""
     length = norms(embeddings)
-    mean = category_mean(embeddings, labels, num_classes)
+    mean = category_mean(unit_rows(embeddings), labels, num_classes)
     cosine = own_cosines(embeddings, labels, weights)
     return {
         'scalars': {

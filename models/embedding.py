@@ -157,4 +157,4 @@ class EmbeddingNet(gluon.HybridBlock):
 
 
 def _channels(values, factor):
-    return nd.array(np.asarray(values, dtype=np.float64) * factor).reshape((1, 3, 1, 1))
+    return nd.array(np.asarray(values, dtype=np.float64) * factor).reshape((1, -1, 1, 1))

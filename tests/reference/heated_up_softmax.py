@@ -97,7 +97,7 @@ def metrics_of(case):
                                  gallery=case['in_gallery_index'])
     case.equal('out_recall_fashion', recall[1])
     case.equal('out_recall_K_fashion', [recall[k] for k in ks])
-    mean = class_statistics.category_mean(x, labels, case.params['num_category'])
+    mean = class_statistics.category_mean(class_statistics.unit_rows(x), labels, case.params['num_category'])
     length = class_statistics.norms(x)
     case.close('out_category_mean', mean, rtol=1e-6, atol=1e-7)
     case.equal('out_feature_norm_mean_var', [length.mean(), length.var()])

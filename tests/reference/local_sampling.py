@@ -103,4 +103,5 @@ def nmi_labels(case):
 FAMILIES = {'sst': sst, 'triplet': triplet, 'contrastive': contrastive, 'build_batches': batches,
             'training_helpers': training_helpers, 'metrics': metrics_of, 'nmi_labels': nmi_labels}
 NOTES = {'sst': 'gradient up to the rounding of the recorded formula'}
-OWNS = {'metrics': lambda case: 'topk' in case.params}
+OWNS = {'metrics': lambda case: 'topk' in case.params,
+        **dict.fromkeys(('sst', 'triplet', 'contrastive'), lambda case: 'in_last_weight' not in case)}
