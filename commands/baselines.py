@@ -2,15 +2,22 @@
 
 import numpy as np
 
-from datasets.loader import Loader, sequential
+from core.normalize import unit_rows
+from datasets.loader import sequential
 from engine import inference
 from evaluation import protocols
 
 
-def pixels(session, split, side=16):
-    """float32 (N, side * side * 3): the pictures themselves, reduced by averaging to about `side` pixels."""
+def pixels(loader, side=16):
+    """float32 (N, side * side * 3): the pictures themselves, reduced by averaging to about `side` pixels.
+
+    Parameters
+    ----------
+    loader : datasets.loader.Loader of the split, with the transform of evaluation
+    side : pixels
+    """
     rows = []
-    for batch in Loader(split, session.test_transform, session.args.num_workers)(sequential(len(split), 256)):
+    for batch in loader(sequential(len(loader.split), 256)):
         image = batch.image.astype(np.float32) / 255.0
         step = max(1, image.shape[1] // side)
         edge = image.shape[1] // step * step
@@ -19,17 +26,19 @@ def pixels(session, split, side=16):
     return np.concatenate(rows)
 
 
-def pooled(session, split):
-    """float32 (N, F): the globally averaged last map of the trunk, that is the frozen network without our head."""
-    features = inference.features(session.net, session.loader(split), session.args.test_batch_size, session.ctx[0])
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+def pooled(net, loader, batch_size, ctx):
+    """float32 (N, F): the globally averaged last map of the trunk, that is the frozen network without our head.
+
+    Parameters
+    ----------
+    net : EmbeddingNet
+    loader : datasets.loader.Loader of the split
+    batch_size : images at a time
+    ctx : MXNet context
+    """
+    return unit_rows(inference.features(net, loader, batch_size, ctx))
 
 
-def score(session, split):
-    """{name: {K: Recall@K}} of raw pixels, of the untrained embedding and of the trunk's pooled features."""
-    sets = {'raw pixels': pixels(session, split), 'untrained network': session.embed(split),
-            'frozen trunk, pooled features': pooled(session, split)}
-    if not session.args.pretrained:
-        del sets['frozen trunk, pooled features']
-    return {name: protocols.retrieval(rows, split.labels, session.args.recallk, query=split.query)['recall']
-            for name, rows in sets.items()}
+def score(sets, labels, ks, query=None):
+    """{name: {K as text: Recall@K}} of {name: embeddings (N, D)} with labels (N,)."""
+    return {name: protocols.retrieval(rows, labels, ks, query=query)['recall'] for name, rows in sets.items()}

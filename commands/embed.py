@@ -2,9 +2,11 @@
 
 import pathlib
 
-from commands.session import Session, inside_run, need_checkpoint
+from commands.results import inside_run
+from commands.session import Session, need_checkpoint
 from core.errors import UserError
 from evaluation.embeddings import save_embeddings
+from evaluation.settings import count
 
 
 def run(args):
@@ -18,7 +20,8 @@ def run(args):
     name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
     output = args.output or str(inside_run(source, args, name)) + '.npz'
     files = save_embeddings(output, session.embed(split, progress=True), split.labels,
-                            [split.path(i) for i in range(len(split))], split.query)
+                            [split.path(i) for i in range(len(split))], split.query,
+                            [split.names[label] for label in split.labels])
     session.list_unreadable(pathlib.Path(output).with_suffix('.unreadable.txt'))
-    print(f'{len(split)} embeddings -> {files}')
+    print(f'{count(len(split), "embedding")} -> {files}')
     return 0

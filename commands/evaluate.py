@@ -3,11 +3,14 @@
 import pathlib
 
 from commands import figures as pictures
-from commands.session import Session, inside_run, need_checkpoint
+from commands.results import checkpoint_name, inside_run, result_folder, write_result
+from commands.session import Session, need_checkpoint
 from core.errors import UserError
 from engine import checkpoint
 from engine.run import commit
 from evaluation import protocols
+from evaluation.embeddings import load_embeddings
+from evaluation.settings import RULES
 
 
 def run(args):
@@ -15,28 +18,43 @@ def run(args):
     if args.embeddings and args.checkpoint:
         raise UserError(f'--embeddings={args.embeddings} and --checkpoint={args.checkpoint}: give one of them')
     if args.embeddings:
-        loaded, folder = protocols.score_file(args)
+        loaded, folder = score_file(args)
         if args.figures:
-            pictures.of_file(args, folder, loaded)
+            pictures.of_file(folder, loaded, metric=args.metric, seed=args.seed, tsne_points=args.tsne_points)
         print(f'-> {folder}')
         return 0
     source = need_checkpoint(args)
-    folder = protocols.result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
+    folder = result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
     session = Session(args, source)
     session.check_splits()
     state = checkpoint.read_state(source)
-    name = pathlib.Path(source).name.split('-')[0]
+    name = checkpoint_name(source)
     by_test = 'best_on_test' if 'val' not in state['best'] else 'chosen_on_validation'
     rule = {'last': 'last', 'best': by_test}.get(name, 'evaluated')
     epoch = state['epoch'] - 1
-    print(f'{source}: epoch {epoch}, {protocols.RULES[rule]}')
+    print(f'{source}: epoch {epoch}, {RULES[rule]}')
     result, embeddings = session.scores(session.data.test, extended=True, progress=True)
     print(protocols.table(result))
-    protocols.write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
-                                        data=session.found, args=vars(args), commit=commit()), rule)
+    write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
+                              data=session.found, args=vars(args), commit=commit()), rule)
     session.list_unreadable(folder / 'unreadable.txt')
     if args.figures and session.data.pairs is None:
-        pictures.of_test(session, folder, embeddings)
+        session.draw(folder, embeddings)
     name, value = next(iter(result['recall'].items())) if 'recall' in result else ('', result['accuracy'])
     print('{} {:.4f} -> {}'.format('R@' + name if name else 'accuracy', value, folder))
     return 0
+
+
+def score_file(args):
+    """Score --embeddings, print a table and write result.json.
+
+    Returns (the loaded Embeddings, the folder). Without --save_dir, that is FILE_evaluation beside the file.
+    """
+    file = pathlib.Path(args.embeddings)
+    folder = result_folder(args.save_dir or file.with_name(file.stem + '_evaluation'))
+    loaded = load_embeddings(file)
+    result = protocols.retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
+                                 clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True)
+    print(protocols.table(result))
+    write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
+    return loaded, folder

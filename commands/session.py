@@ -2,6 +2,7 @@
 
 import datasets
 import models
+from commands import baselines, figures
 from core.device import contexts
 from core.errors import UserError
 from core.files import write_atomic
@@ -96,23 +97,37 @@ class Session:
             embeddings = self.embed(split, progress)
         if split is self.data.test and self.data.pairs is not None:
             pairs = self.data.pairs
-            return verification.lfw(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],
-                                    args.metric), embeddings
+            return verification.verify_pairs(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],
+                                             args.metric), embeddings
         found = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
-                                    clustering=args.clustering if extended or args.nmi else None, seed=args.seed,
+                                    clustering=args.clustering if args.nmi else None, seed=args.seed,
                                     extended=extended, ctx=self.ctx[0])
         return dict(found, **result), embeddings
+
+    def class_weights(self):
+        """Weights (C, D) of the test classes, or None: a classifier's classes are others unless they are trained on."""
+        return self.criterion.class_weights() if self.data.protocol == 'classification' else None
+
+    def before_training(self):
+        """{name: {K as text: Recall@K}} of raw pixels, the untrained embedding and the trunk's pooled features."""
+        args, test = self.args, self.data.test
+        sets = {'raw pixels': baselines.pixels(self.loader(test)), 'untrained network': self.embed(test)}
+        if args.pretrained:
+            sets['frozen trunk, pooled features'] = baselines.pooled(self.net, self.loader(test), args.test_batch_size,
+                                                                     self.ctx[0])
+        return baselines.score(sets, test.labels, args.recallk, test.query)
+
+    def draw(self, folder, embeddings):
+        """Figures of the embeddings of the test images."""
+        test, args = self.data.test, self.args
+        figures.of_embeddings(folder, embeddings, test.labels, test.query, test.names,
+                              figures.as_seen(test, self.test_transform), self.class_weights(), self.confusion,
+                              args.metric, args.seed, args.tsne_points)
 
     @property
     def classifies(self):
         """Whether the test classes are the trained ones and the criterion has a classifier for them."""
         return self.data.protocol == 'classification' and self.criterion.classifies
-
-
-def inside_run(source, args, name):
-    """Where the run of a checkpoint keeps what is made of it: for each other data set apart."""
-    here, there = (datasets.resolve(data) for data in (args.data_name, checkpoint.read_args(source)['data_name']))
-    return checkpoint.run_of(source) / (name if here == there else f'{name}_{here}')
 
 
 def need_checkpoint(args):

@@ -8,10 +8,10 @@ import tempfile
 
 import recipes
 import samplers
-from commands import baselines
 from commands import figures as pictures
 from commands import prepare as preparation
 from commands.session import Session
+from core.files import read_log
 from core.runtime import mx
 from datasets.loader import Loader
 from engine import checkpoint, optimizers
@@ -75,7 +75,9 @@ def train(args, session, sampler, optimizer, run, source, workers):
         for part, split in (('test', data.test), ('val', data.val)):
             if split is not None:
                 result[part], kept[part] = session.scores(split)
-        pictures.epoch(session, run, epoch, kept['test'])
+        if args.draw and epoch % args.display_step == 0:
+            pictures.epoch(run.folder / 'figures', run.board, epoch, kept['test'], data.test, session.class_weights(),
+                           raw=not getattr(args, 'l2_norm', False))
         if args.train_stats and type(session.criterion).epoch_stats is not Criterion.epoch_stats:
             training = session.embed(data.train)
             stats = session.criterion.epoch_stats(training, data.train.labels, data.train.num_classes)
@@ -103,7 +105,7 @@ def train(args, session, sampler, optimizer, run, source, workers):
             source, trainer.state['epoch'], trainer.state['iteration']))
     before = trainer.state.get('baselines', {})
     if args.baselines and not source and workers.rank == 0:
-        before = baselines.score(session, data.test)
+        before = session.before_training()
         for name, recall in before.items():
             print('before training: {:<30} R@{} {:.4f}'.format(name, *next(iter(recall.items()))), flush=True)
             for k, value in recall.items():
@@ -122,7 +124,7 @@ def train(args, session, sampler, optimizer, run, source, workers):
     run.write_json('result.json', result)
     run.board.add_setting(dict(vars(args), images_per_second=result['images_per_second']), finals(result))
     if args.figures:
-        pictures.end(session, run, kept.get('test'), before)
+        draw(session, run, kept.get('test'), before)
     run.close()
     last, best = result['recall'], result['best_recall']
     first = next(iter(last))
@@ -141,6 +143,17 @@ def finals(result):
     found.update({f'hparam/R{k}/best': value for k, value in best['recall'].items()})
     found.update({f'hparam/{key}': last[key] for key in ('map_at_r', 'accuracy', 'macro_accuracy') if key in last})
     return found
+
+
+def draw(session, run, embeddings, before):
+    """The figures of a run at its end, also into TensorBoard; embeddings (N, D) of the test images, or None."""
+    folder, log = run.folder / 'figures', read_log(run.folder / 'log.jsonl')
+    pictures.curves(folder, session.args.loss, log, session.args.recallk[0], before)
+    if embeddings is not None:
+        session.draw(folder, embeddings)
+        test = session.data.test
+        pictures.to_board(run.board, folder, log[-1].get('step', 0) if log else 0, embeddings, test,
+                          pictures.as_seen(test, session.test_transform))
 
 
 def outcome(args, run, state, before, found):

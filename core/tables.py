@@ -174,3 +174,34 @@ def _text(data, shown):
         except UnicodeDecodeError as error:
             raise UserError(f'{shown} begins as UTF-16 and is not: {error}') from error
     return data.decode('utf-8-sig', 'surrogateescape')
+
+
+FORMULA = ('=', '+', '-', '@', '\t', '\r')    # how a cell begins that a spreadsheet computes instead of showing
+
+
+def harmless(value):
+    """A value to write into a CSV file: text that a spreadsheet would take for a formula gets a ' before it.
+
+    Example
+    -------
+    >>> harmless('=HYPERLINK("x")'), harmless('-1.5'), harmless('cat'), harmless(3)
+    ('\\'=HYPERLINK("x")', '-1.5', 'cat', 3)
+    """
+    if not isinstance(value, str) or not value.lstrip("'").startswith(FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return "'" + value
+    return value
+
+
+def as_written(value):
+    """The text that `harmless` made of it.
+
+    Example
+    -------
+    >>> as_written(harmless('=1+1')), as_written(harmless("'=1")), as_written("'s-Gravenhage")
+    ('=1+1', "'=1", "'s-Gravenhage")
+    """
+    return value[1:] if value.startswith("'") and value.lstrip("'").startswith(FORMULA) else value

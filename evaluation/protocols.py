@@ -1,92 +1,125 @@
-"""What is measured and how: the one protocol of all papers."""
+"""What is measured and how: the one protocol of all papers. Arrays in, a dict of numbers out."""
 
-import json
-import pathlib
+from __future__ import annotations
 
 import numpy as np
 
 from core.errors import UserError
-from core.flags import boolean, ints
+from evaluation import checks, metrics
 from evaluation import clustering as kmeans
-from evaluation import metrics
-from evaluation.embeddings import load_embeddings
-from evaluation.neighbours import search as knn
-from evaluation.neighbours.scores import METRICS
+from evaluation.neighbours import search
+from evaluation.settings import TITLES, count, metric_title
 
 
-def add_args(group):
-    """Declare the evaluation flags."""
-    group.add_argument('--recallk', type=ints, default=[1, 2, 4, 8], help='K of Recall@K, comma separated')
-    group.add_argument('--metric', choices=tuple(METRICS), default='euclidean', help='what nearest means')
-    group.add_argument('--nmi', type=boolean, nargs='?', const=True, default=False,
-                       help='cluster at every evaluation and report NMI, F1 and AMI')
-    group.add_argument('--clustering', choices=tuple(kmeans.SETTINGS), default='fast',
-                       help='k-means setting: fast, or that of an original')
+def check_embeddings(embeddings, labels, metric: str = 'euclidean') -> list[str]:
+    """What is odd about embeddings.
+
+    Parameters
+    ----------
+    embeddings : (N, D)
+    labels : (N,) numbers or names
+    metric : 'euclidean', 'cosine' or 'dot'
+
+    Returns
+    -------
+    list of sentences
+
+    Raises
+    ------
+    UserError : they cannot be scored: other shapes, NaN, infinite numbers, labels that are NaN or empty, zero vectors
+        under the cosine
+
+    Example
+    -------
+    >>> check_embeddings([[0.0, 0.0], [1.0, 0.0]], [0, 1])
+    ['zero vectors in rows 0']
+    """
+    squares = checks.squared_norms(embeddings, metric)
+    checks.class_numbers(labels, len(squares))
+    zero = np.flatnonzero(squares == 0)
+    return [f'zero vectors in rows {checks.listed(zero)}'] if len(zero) else []
 
 
-def _some(rows):
-    shown = ', '.join(map(str, rows[:10]))
-    return f'{shown} ({len(rows)} in all)' if len(rows) > 10 else shown
+def check_labels(labels, ks, query=None) -> list[str]:
+    """What is odd about labels, before anything is embedded.
 
+    Parameters
+    ----------
+    labels : (N,) numbers or names
+    ks : K of Recall@K
+    query : None or bool (N,), as of `retrieval`
 
-def check_embeddings(embeddings, labels, metric='euclidean'):
-    """Warnings (list of str) about embeddings (N, D) of labels (N,); UserError if they are unusable."""
-    embeddings, labels = np.asarray(embeddings), np.asarray(labels)
-    if embeddings.ndim != 2 or not embeddings.size:
-        raise UserError(f'embeddings have shape {embeddings.shape}, expected (N, D)')
-    if labels.shape != (len(embeddings),):
-        raise UserError(f'{len(embeddings)} embeddings but labels of shape {labels.shape}: there must be one label '
-                        'for each')
-    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-    if len(bad):
-        raise UserError(f'embeddings hold NaN or infinite numbers in rows {_some(bad)}')
-    zero = np.flatnonzero(~embeddings.any(axis=1))
-    if len(zero) and metric == 'cosine':
-        raise UserError(f'--metric=cosine is undefined for zero vectors, rows {_some(zero)}. Fix: --metric=euclidean')
-    return [f'zero vectors in rows {_some(zero)}'] if len(zero) else []
+    Returns
+    -------
+    list of sentences
 
+    Raises
+    ------
+    UserError : no Recall@K can follow: one class, no query that could be answered, a K beyond the gallery
 
-def check_labels(labels, ks, query=None):
-    """Warnings (list of str) about labels (N,), query None or bool (N,); UserError if no Recall@K can follow."""
-    values, number = np.unique(labels, return_inverse=True)
+    Example
+    -------
+    >>> check_labels(['a', 'a', 'b'], [1])[0][:49]
+    '1 of 3 queries has no other item of its class; Re'
+    """
+    values, number = checks.class_numbers(labels)
     if len(values) < 2:
-        raise UserError(f'all {len(number)} items have the label {values[0]}: retrieval needs at least two classes')
-    metrics.check_ks(ks, knn.most_neighbours(len(number), query))
-    queries, galleries, own = knn.parts(len(number), query)
-    positives = np.bincount(number[galleries], minlength=len(values))[number[queries]] - (own >= 0)
-    lone, where = int((positives == 0).sum()), '' if query is None else ' in the gallery'
+        raise UserError(f'all {count(len(number), "item")} have the label {values[0]}: retrieval needs at least two '
+                        'classes' if len(number) else 'there is nothing to score')
+    metrics.check_ks(ks, search.most_neighbours(len(number), query))
+    queries, galleries, own = search.parts(len(number), query)
+    lone = int((search.count_positives(number, queries, galleries, own) == 0).sum())
+    where = '' if query is None else ' in the gallery'
     if lone == len(queries):
         raise UserError(f'no query has another item of its class{where}: nothing can be retrieved')
     if lone:
-        return [f'{lone} of {len(queries)} queries have no other item of their class{where}; Recall@K counts them as '
-                'misses, the other '
-                'metrics leave them out']
+        have, their, them = ('has', 'its', 'it') if lone == 1 else ('have', 'their', 'them')
+        return [f'{lone} of {count(len(queries), "query", "queries")} {have} no other item of {their} class{where}; '
+                f'Recall@K counts {them} as a miss, the other metrics leave {them} out']
     return []
 
 
-def retrieval(embeddings, labels, ks, query=None, metric='euclidean', clustering=None, seed=0, extended=False,
-              ctx=None):
+def retrieval(embeddings, labels, ks, query=None, metric: str = 'euclidean', clustering: str | None = None,
+              seed: int = 0, extended: bool = False, ctx=None, engine=None) -> dict:
     """Retrieval metrics of one set of embeddings.
 
     Parameters
     ----------
-    embeddings : float32 (N, D); labels : (N,)
+    embeddings : (N, D), used as float32
+    labels : (N,) numbers or names
     ks : K of Recall@K, each from 1 to the size of the gallery
     query : None: every item is searched in all others; bool (N,): True items are searched in the False ones
     metric : 'euclidean', 'cosine' or 'dot'; ties and the removal of the query itself: see evaluation.neighbours.search
-    clustering : None, or a setting of evaluation.clustering: adds NMI, F1 and AMI of k-means with k = classes
+    clustering : None, or a setting of evaluation.settings.CLUSTERING: adds NMI, F1 and AMI of k-means with k = classes
+    seed : of k-means
     extended : also Precision@K
     ctx : MXNet context of the products
+    engine : None, or what computes ranks and precisions elsewhere, see evaluation.neighbours.blocks
 
     Returns
     -------
     dict: recall {str(K): value}, map_at_r, r_precision, mean_rank (of the nearest positive, from 1), lone_queries (no
     positive: misses for Recall@K as in the originals, left out of the others), n_query, n_gallery, metric, warnings
+
+    Raises
+    ------
+    UserError : embeddings or labels that cannot be scored
+
+    Source
+    ------
+    MAP@R and R-precision: Musgrave, Belongie & Lim 2020, "A metric learning reality check", section 3.2.
+
+    Example
+    -------
+    >>> result = retrieval([[0.0], [1.0], [4.0], [4.5], [9.0]], [0, 0, 1, 1, 0], ks=[1, 4])
+    >>> result['recall'], round(result['map_at_r'], 4), result['n_gallery']
+    ({'1': 0.8, '4': 1.0}, 0.6, 4)
     """
-    labels = np.asarray(labels)
+    embeddings = np.asarray(embeddings)
     warnings = check_embeddings(embeddings, labels, metric) + check_labels(labels, ks, query)
+    classes, labels = checks.class_numbers(labels)
     ks = [int(k) for k in ks]
-    ranks = knn.ranks(embeddings, labels, query, metric=metric, ctx=ctx)
+    ranks = (engine.ranks if engine else search.ranks)(embeddings, labels, query, metric=metric, ctx=ctx)
     found = ranks.positives > 0
     result = {
         'recall': {str(k): value for k, value in metrics.recall_from_ranks(ranks, ks).items()},
@@ -97,81 +130,58 @@ def retrieval(embeddings, labels, ks, query=None, metric='euclidean', clustering
         'metric': metric, 'warnings': warnings,
     }
     if extended:
-        precision = metrics.precision_at_k(embeddings, labels, ks, query, metric=metric, ctx=ctx)
+        precision = (engine or metrics).precision_at_k(embeddings, labels, ks, query, metric=metric, ctx=ctx)
         result['precision'] = {str(k): value for k, value in precision.items()}
     if clustering:
-        clusters = kmeans.cluster(embeddings, len(np.unique(labels)), clustering, seed, ctx)
+        clusters = kmeans.cluster(embeddings, len(classes), clustering, seed, ctx)
         result.update(metrics.clustering(labels, clusters), clustering=clustering)
     return result
 
 
-def classification(logits, labels):
-    """{'accuracy', 'macro_accuracy', 'n', 'num_classes'} of logits (N, C) or predicted classes (N,), labels (N,)."""
+def classification(logits, labels) -> dict:
+    """How often a classifier is right.
+
+    Parameters
+    ----------
+    logits : (N, C), or predicted classes int (N,)
+    labels : int (N,), 0..C-1
+
+    Returns
+    -------
+    {'accuracy', 'macro_accuracy', 'n', 'num_classes'}
+
+    Raises
+    ------
+    UserError : NaN or infinite logits, named by row
+
+    Example
+    -------
+    >>> classification([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], [0, 1, 1])['accuracy']
+    0.6666666666666666
+    """
     logits = np.asarray(logits)
-    if logits.ndim == 2 and not np.isfinite(logits).all():
-        raise UserError(f'logits hold NaN or infinite numbers in rows '
-                        f'{_some(np.flatnonzero(~np.isfinite(logits).all(axis=1)))}')
+    if logits.ndim == 2:
+        checks.squared_norms(logits, what='logits')
     confusion = metrics.confusion_matrix(labels, logits.argmax(axis=1) if logits.ndim == 2 else logits,
                                          logits.shape[1] if logits.ndim == 2 else None)
     return {'accuracy': metrics.accuracy(confusion), 'macro_accuracy': metrics.macro_accuracy(confusion),
             'n': int(confusion.sum()), 'num_classes': len(confusion)}
 
 
-NAMES = {'map_at_r': 'MAP@R', 'r_precision': 'R-precision', 'mean_rank': 'mean rank', 'accuracy': 'accuracy',
-         'macro_accuracy': 'macro accuracy',
-         'accuracy_se': 'standard error of accuracy', 'auc': 'area under the ROC curve',
-         'nmi_arithmetic': 'NMI (arithmetic mean)', 'nmi_geometric': 'NMI (geometric mean)',
-         'f1': 'pairwise F1', 'ami': 'adjusted mutual information'}
+def table(result: dict) -> str:
+    """The numbers of a result as lines of text.
 
-
-def table(result):
-    """The numbers of a result as lines of text."""
-    lines = ['{} queries, {} gallery items each, {}'.format(
-        result['n_query'], result['n_gallery'], result['metric'])] if 'n_query' in result else []
-    rows = [('Recall@' + k, value) for k, value in result.get('recall', {}).items()]
-    rows += [('Precision@' + k, value) for k, value in result.get('precision', {}).items()]
-    rows += [(name, result[key]) for key, name in NAMES.items() if key in result]
-    lines += [f'{name:<28} {value:10.4f}' for name, value in rows]
-    return '\n'.join(lines + ['note: ' + text for text in result.get('warnings', [])])
-
-
-# How the epoch of a number was chosen; every number carries one of these labels, as keys of result.json's `selection`.
-RULES = {'last': 'last epoch', 'best_on_test': "best on test (the papers' habit)",
-         'chosen_on_validation': 'chosen on validation', 'evaluated': 'as given'}
-
-
-def result_folder(folder):
-    """Path of a folder for a result; UserError if it is a training run's, whose result would be lost."""
-    folder = pathlib.Path(folder)
-    if (folder / 'log.jsonl').exists():
-        raise UserError(f'--save_dir={folder} holds the result of a training run. Fix: --save_dir={folder}/evaluation')
-    return folder
-
-
-def write_result(folder, result, rule):
-    """result.json of one evaluation: `result`, its numbers once more under `selection` and the rule's label."""
-    kept = {key: result[key] for key in ('recall', 'precision', 'epoch', *NAMES) if key in result}
-    result = dict(result, selection=dict(dict.fromkeys(('last', 'best_on_test', 'chosen_on_validation')),
-                                         **{rule: kept}), label=RULES[rule])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / 'result.json.new'
-        aside.write_text(json.dumps(result, indent=1, sort_keys=True, default=str) + '\n')
-        aside.replace(folder / 'result.json')
-    except OSError as error:
-        raise UserError(f'--save_dir={folder}: cannot write there ({error.strerror})') from error
-
-
-def score_file(args):
-    """`evaluate --embeddings=FILE.npz --recallk=.. --save_dir=DIR`: print a table, write DIR/result.json.
-
-    Returns (the loaded Embeddings, the folder). Without --save_dir, that is FILE_evaluation beside the file.
+    Example
+    -------
+    >>> print(table({'recall': {'1': 0.5}, 'map_at_r': 0.25, 'n_query': 1, 'n_gallery': 3, 'metric': 'dot'}))
+    1 query, 3 gallery items each, dot
+    Recall@1                         0.5000
+    MAP@R                            0.2500
     """
-    file = pathlib.Path(args.embeddings)
-    folder = result_folder(args.save_dir or file.with_name(file.stem + '_evaluation'))
-    loaded = load_embeddings(file)
-    result = retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
-                       clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True)
-    print(table(result))
-    write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
-    return loaded, folder
+    lines = [f'{count(result["n_query"], "query", "queries")}, {count(result["n_gallery"], "gallery item")} each, '
+             f'{result["metric"]}'] if 'n_query' in result else []
+    rows = [(metric_title(f'{kind}@{k}'), value) for kind in ('recall', 'precision')
+            for k, value in result.get(kind, {}).items()]
+    rows += [(title, result[key]) for key, title in TITLES.items() if key in result]
+    lines += [f'{title:<28} {value:10.4f}' for title, value in rows]
+    return '\n'.join(lines + ['note: ' + text for text in result.get('warnings', [])])

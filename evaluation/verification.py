@@ -1,18 +1,32 @@
 """Verification of pairs: same or different (Labeled Faces in the Wild, View 2; Huang et al. 2007)."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from core.errors import UserError
 from core.lazy import lazy
 from evaluation.neighbours.scores import Scores
+from evaluation.settings import count
 
 sk = lazy('sklearn.metrics')
 
 FARS = (1e-1, 1e-2, 1e-3)
 
 
-def best_threshold(scores, same):
-    """The threshold t with the most correct decisions `same if score >= t`; between two scores, the lowest if equal."""
+def best_threshold(scores: np.ndarray, same: np.ndarray) -> float:
+    """The threshold t with the most correct decisions `same if score >= t`; between two scores, the lowest if equal.
+
+    Parameters
+    ----------
+    scores : float (P,), higher for pairs that look alike
+    same : bool (P,)
+
+    Example
+    -------
+    >>> best_threshold(np.array([0.0, 1.0, 2.0, 3.0]), np.array([False, False, True, True]))
+    1.5
+    """
     order = np.argsort(scores, kind='stable')
     ordered, same = scores[order], same[order]
     # cut i: the i lowest scores are called different
@@ -26,29 +40,47 @@ def best_threshold(scores, same):
     return float(0.5 * (ordered[cut - 1] + ordered[cut]))
 
 
-def lfw(embeddings, a, b, same, folds=10, metric='euclidean', fars=FARS):
+def verify_pairs(embeddings, a, b, same, folds=10, metric: str = 'euclidean', fars=FARS) -> dict:
     """Accuracy over folds, area under the ROC curve and true accept rate at false accept rates.
+
+    The threshold of each fold is the best one of the other folds.
 
     Parameters
     ----------
-    embeddings : float32 (N, D); a, b : int (P,) rows of the pairs; same : bool (P,)
+    embeddings : (N, D), used as float32
+    a, b : int (P,) rows of the pairs
+    same : bool (P,)
     folds : a number of consecutive equal parts, or the fold of each pair (P,)
     metric : 'euclidean', 'cosine' or 'dot'
     fars : false accept rates at which the true accept rate is reported
-
-    The threshold of each fold is the best one of the other folds.
 
     Returns
     -------
     dict with accuracy (mean over folds), accuracy_se (its standard error, ddof 1), accuracy_folds, thresholds, auc,
     tar_at_far {str(far): value}, n_pairs
+
+    Raises
+    ------
+    UserError : pairs of one kind only, less pairs than folds, embeddings that cannot be scored
+
+    Source
+    ------
+    Huang, Ramesh, Berg & Learned-Miller 2007, "Labeled Faces in the Wild", section III (View 2).
+
+    Example
+    -------
+    >>> x = [[0.0], [0.1], [5.0], [5.1]]
+    >>> found = verify_pairs(x, [0, 0, 2, 1], [1, 2, 3, 3], [True, False, True, False], folds=2)
+    >>> found['accuracy'], found['auc']
+    (1.0, 1.0)
     """
     a, b, same = np.asarray(a), np.asarray(b), np.asarray(same, dtype=bool)
     if not len(a) == len(b) == len(same):
         raise UserError(f'{len(a)}, {len(b)} rows and {len(same)} decisions: pairs need one of each')
     if np.ndim(folds) == 0:
         if not 2 <= folds <= len(a):
-            raise UserError(f'{folds} folds of {len(a)} pairs: there must be from 2 folds to one for each pair')
+            raise UserError(f'{folds} folds of {count(len(a), "pair")}: there must be from 2 folds to one for each '
+                            'pair')
         folds = np.arange(len(a)) * int(folds) // len(a)
     folds = np.asarray(folds)
     if same.all() or not same.any():

@@ -1,1 +1,1 @@
-"""Exact nearest neighbours: ranks, Recall@K and lists, blockwise in bounded memory."""
+"""Exact nearest neighbours: ranks, Recall@K and lists, blockwise in bounded memory. `search` is the way in."""

@@ -6,50 +6,60 @@ f = left[query] . right[item] in float32 with |f - (s + shift[query])| <= error[
 than the error is settled by f, and the few pairs between are scored in float64.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from __future__ import annotations
 
 import numpy as np
 
-from core.errors import UserError, pick
+from core.errors import pick_name
 from core.lazy import lazy
-from core.runtime import mx, nd, usable_processors
+from core.runtime import mx, nd
+from evaluation import checks
+from evaluation.neighbours import threads
+from evaluation.settings import METRICS
 
 blas = lazy('scipy.linalg.blas')
 
-METRICS = {'euclidean': 'euclidean', 'cosine': 'cosine', 'dot': 'dot'}
-POOL = ThreadPoolExecutor(usable_processors())
 
-
-def down(values):
-    """float32 numbers not above `values`."""
+def down(values) -> np.ndarray:
+    """float32 numbers certainly below `values`."""
     return np.nextafter(np.float32(values), np.float32(-np.inf))
 
 
-def up(values):
-    """float32 numbers not below `values`."""
+def up(values) -> np.ndarray:
+    """float32 numbers certainly above `values`."""
     return np.nextafter(np.float32(values), np.float32(np.inf))
 
 
 class Scores:
-    """float64 scores of rows of x: float32 (N, D) under a metric of METRICS."""
+    """Exact scores of pairs of embeddings.
+
+    Parameters
+    ----------
+    x : (N, D) embeddings, used as float32; a memory-mapped float32 array stays on the disk
+    metric : one of METRICS
+
+    Raises
+    ------
+    UserError : embeddings that cannot be scored, see evaluation.checks.squared_norms
+
+    Example
+    -------
+    >>> scores = Scores([[0.0, 0.0], [3.0, 4.0]], 'euclidean')
+    >>> scores.pairs(np.array([0]), np.array([1]))
+    array([-12.5])
+    >>> scores.report(-12.5)
+    -25.0
+    """
 
     chunk = 1024    # pairs at a time: two chunks of D = 512 stay in a processor's own cache
 
-    def __init__(self, x, metric):
-        self.metric = pick('--metric', metric, METRICS)
+    def __init__(self, x, metric: str = 'euclidean'):
+        self.metric = pick_name('--metric', metric, METRICS)
         self.x = np.ascontiguousarray(x, dtype=np.float32)
-        if self.x.ndim != 2:
-            raise UserError(f'embeddings have shape {self.x.shape}, expected (N, D)')
-        self.squares = np.einsum('ij,ij->i', self.x, self.x, dtype=np.float64)
-        if not np.isfinite(self.squares).all():
-            raise UserError(f'embeddings hold NaN or infinite numbers, first in row '
-                            f'{int(np.argmin(np.isfinite(self.squares)))}')
-        if self.metric == 'cosine' and not self.squares.all():
-            raise UserError(f'--metric=cosine is undefined for a zero vector (row {int(np.argmin(self.squares))}). '
-                            'Fix: --metric=euclidean')
+        self.squares = checks.squared_norms(self.x, self.metric)
         self.norms = np.sqrt(self.squares)
 
-    def pairs(self, a, b):
+    def pairs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Scores float64 (n,) of the pairs of rows a[i], b[i]. Equal vectors give equal bits."""
         out = np.empty(len(a))
 
@@ -61,7 +71,7 @@ class Scores:
             else:
                 p, q = p.astype(np.float64), q.astype(np.float64)
             out[part] = np.einsum('ij,ij->i', p, q)    # given a dtype, it might add the same row in another order
-        list(POOL.map(work, range(0, len(a), self.chunk)))
+        threads.run(work, range(0, len(a), self.chunk))
         if self.metric == 'euclidean':
             out *= -0.5
         if self.metric == 'cosine':
@@ -91,19 +101,31 @@ class Scores:
             yield start, scores if distinct else scores[:, first]
 
     def report(self, scores):
-        """What users see for a score: minus the squared distance, the cosine or the dot product."""
+        """float64: what users see for a score: minus the squared distance, the cosine or the dot product."""
         return 2.0 * scores if self.metric == 'euclidean' else scores
 
 
 class Filter:
     """float32 products that tell the scores of queries (Q,) against galleries (G,) up to a bound.
 
-    left (Q, K), right (G, K): NDArray on ctx, K = D or D + 2. symmetric: queries and galleries are the same rows, and
-    f[i, j] serves both as the score of j for i and of i for j. shift, error: float64 (Q,).
+    Parameters
+    ----------
+    scores : Scores of the embeddings
+    queries, galleries : int64 (Q,), (G,) rows of the embeddings
+    ctx : MXNet context of the products, the CPU by default
+
+    Attributes
+    ----------
+    left, right : NDArray (Q, K), (G, K) on ctx, K = D or D + 2
+    symmetric : queries and galleries are the same rows: f[i, j] is the score of j for i and of i for j
+    shift, error : float64 (Q,)
+
+    Source
+    ------
 
     The bound on a float32 sum of K products is min(K, 8 sqrt K) 2^-24 |a| |b|: the first holds always; the second fails
     with a chance below 1e-13 for one pair (Higham & Mary 2019, "A new approach to probabilistic rounding error
-    analysis"). 4 more units pay for the rounding of left and right themselves.
+    analysis", SIAM J. Sci. Comput. 41). 4 more units pay for the rounding of left and right themselves.
     """
 
     def __init__(self, scores, queries, galleries, ctx=None):

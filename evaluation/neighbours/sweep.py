@@ -9,20 +9,21 @@ import numpy as np
 from tqdm import tqdm
 
 from core.runtime import nd
-from evaluation.neighbours.scores import POOL, product, take
+from evaluation.neighbours import threads
+from evaluation.neighbours.scores import product, take
 
 ROWS = 1024     # of a product
 COLUMNS = 8192  # of a product: NumPy's comparison with one threshold for each row is fast on long rows only
 TILE = 64       # rows that a thread treats at a time, 2 MB; at most 255, as counts are added in bytes
 
 
-class _Buffer:
+class Buffer:
     """Room for a product, and what NumPy sees of it: on a CPU the memory itself, else a copy."""
 
     def __init__(self, size, ctx):
         self.array = nd.zeros((size,), ctx=ctx)
         self.array.wait_to_read()
-        self.view = np.from_dlpack(_Capsule(self.array)) if ctx.device_type == 'cpu' else None
+        self.view = np.from_dlpack(Capsule(self.array)) if ctx.device_type == 'cpu' else None
 
     def product(self, left, right):
         """left . right^T as float32 (n, m), valid until the next call."""
@@ -34,7 +35,7 @@ class _Buffer:
         return self.view[:shape[0] * shape[1]].reshape(shape)
 
 
-class _Capsule:
+class Capsule:
     """NumPy's protocol around the DLPack capsule of an NDArray in CPU memory."""
 
     def __init__(self, array):
@@ -48,7 +49,7 @@ class _Capsule:
         return 1, 0
 
 
-def _tiles(block, thresholds, first):
+def tiles(block, thresholds, first):
     """Counts and lists of some rows of a block, a tile at a time: a tile stays in a processor's own cache.
 
     thresholds : (low, high) of the queries of the rows and, where these are queries too, of the columns
@@ -95,7 +96,7 @@ def _tiles(block, thresholds, first):
     return found
 
 
-def _blocks(queries, galleries, symmetric):
+def blocks_of(queries, galleries, symmetric):
     """(rows, columns) slices of the products that are needed.
 
     Of a symmetric matrix: a square on the diagonal, which serves its rows, and what is right of it.
@@ -111,27 +112,30 @@ def _blocks(queries, galleries, symmetric):
 def sweep(products, low, high, own, count, report):
     """Pass over all products of a Filter.
 
+    Parameters
+    ----------
+    products : Filter
     low, high : float32 (Q,), may be changed by `report` between two blocks
     own : int64 (Q,), position of the query itself in the gallery, -1 if it is not there; it is left out
     count : int64 (Q,), the products above `high` are added to it
     report : called after each block with lists of (query int32, gallery int32, product float32) arrays
     """
-    blocks = list(_blocks(products.left.shape[0], products.right.shape[0], products.symmetric))
-    buffer = _Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left.context)
+    blocks = list(blocks_of(products.left.shape[0], products.right.shape[0], products.symmetric))
+    buffer = Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left.context)
     for rows, columns in tqdm(blocks, desc='neighbours', unit='block', disable=None, leave=False, delay=2):
         block = buffer.product(take(products.left, rows), take(products.right, columns))
         here = np.flatnonzero((own[rows] >= columns.start) & (own[rows] < columns.stop))
         if len(here):
             block = block.copy()
             block[here, own[rows][here] - columns.start] = -np.inf
-        step = -(-len(block) // POOL._max_workers)
+        step = -(-len(block) // threads.count())
         jobs, lists = [], []
         for start in range(0, len(block), step):
             sides = [slice(rows.start + start, min(rows.start + start + step, rows.stop))]
             if products.symmetric and columns != rows:
                 sides.append(columns)
-            jobs.append((sides, POOL.submit(_tiles, block[start:start + step], [(low[s], high[s]) for s in sides],
-                                            (sides[0].start, columns.start))))
+            jobs.append((sides, threads.submit(tiles, block[start:start + step], [(low[s], high[s]) for s in sides],
+                                               (sides[0].start, columns.start))))
         for sides, job in jobs:
             for side, (found, listed) in zip(sides, job.result()):
                 count[side] += found

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from core.errors import UserError
-from evaluation.plots.maps import unit
+from core.normalize import unit_rows
 from evaluation.plots.style import COLORS, LINES, check, class_name, look, save_figure, styled
 
 
@@ -117,7 +117,7 @@ def pair_counts(embeddings, labels, bins=100, exact=12000, sample=2000000, seed=
     Returns (edges (bins + 1,), positive (bins,), negative (bins,)), int64 counts.
     """
     embeddings, labels = check(embeddings, labels)
-    rows = unit(embeddings)
+    rows = unit_rows(embeddings)
     edges = np.linspace(-1.0, 1.0, bins + 1)
     positive, negative = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
 

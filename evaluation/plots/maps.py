@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from core.errors import UserError
+from core.normalize import unit_rows
 from evaluation.plots.style import COLORS, GREY, check, class_name, look, rgb, save_figure, save_image, styled
 
 
@@ -142,8 +143,8 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     if weights is not None and (weights.ndim != 2 or weights.shape[1] != width):
         raise UserError(f'class weights of shape {weights.shape} do not fit embeddings of width {width}')
     if normalise:
-        embeddings = unit(embeddings)
-        weights = None if weights is None else 0.9 * unit(weights)
+        embeddings = unit_rows(embeddings)
+        weights = None if weights is None else 0.9 * unit_rows(weights)
     figure = Figure(figsize=(4, 4), dpi=160)
     axes = figure.add_subplot(projection='3d' if width == 3 else None)
     axes.grid(width == 3)
@@ -166,8 +167,3 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     if title:
         axes.set_title(title)
     return save_figure(figure, path, dpi=160, tight=False)
-
-
-def unit(rows):
-    """Rows of length 1; zero rows stay zero."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

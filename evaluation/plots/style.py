@@ -13,6 +13,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageFont
 
 from core.errors import UserError
+from evaluation import checks
 
 # Okabe and Ito, "Color Universal Design" (2008), without the yellow, which vanishes on white paper.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
@@ -114,12 +115,10 @@ def check(embeddings, labels):
                         f'{labels.shape}')
     if not len(labels):
         raise UserError('a figure needs at least one embedding, got none')
-    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-    if len(bad):
-        raise UserError(f'{len(bad)} of {len(embeddings)} embeddings hold NaN or Inf (first: row {bad[0]}); nothing '
-                        'was drawn')
+    checks.squared_norms(embeddings)
     return embeddings, labels.astype(np.int64)
 
 
 def class_name(names, label):
+    """Name of a class, or its number where it has none."""
     return str(names[label]) if names is not None and 0 <= label < len(names) else str(label)

@@ -1,84 +1,71 @@
-"""`python3 main.py report RUN [RUN ...]`: one self-contained HTML page and a Markdown table of several runs.
+"""One self-contained HTML page and a Markdown table of several runs.
 
 Runs that differ in their seed alone share a row: mean and sample standard deviation. Beside our numbers stand the
 published ones of docs/published.csv, with source and confidence, and the settings that differ from the paper's.
-`--csv` puts the rows into docs/results.csv, the only source of the project's tables; `--readme` writes the README's
-table anew from it.
 """
+
+from __future__ import annotations
 
 import os
 import pathlib
 
 from core.errors import UserError
+from core.files import write_atomic
 from evaluation.report import published, tables
 from evaluation.report.page import page
-from evaluation.report.runs import RULES, frozen, group, read_all
-from evaluation.report.tables import append_csv, readme_table, write_readme
+from evaluation.report.runs import frozen, group, read_all
+from evaluation.settings import count
 
-__all__ = ['RULES', 'add_args', 'append_csv', 'readme_table', 'run', 'write_readme']
-
-
-def add_args(group):
-    """Declare the flags of the command on an argparse parser or group."""
-    group.add_argument('runs', nargs='*', metavar='RUN', help='run folders, or folders that hold some')
-    group.add_argument('--output', default='', metavar='FILE.html',
-                       help='the page; the table goes beside it as .md. Empty: report.html in the folder of the run, '
-                            'or in the one that holds them all')
-    group.add_argument('--title', default='', help='heading of the page')
-    group.add_argument('--published', default=str(published.FILE), metavar='CSV', help='figures of the papers')
-    group.add_argument('--csv', nargs='?', const=str(tables.RESULTS), default='', metavar='CSV',
-                       help='also put the rows into this file (without a value: docs/results.csv). Rows of the same '
-                            'command and commit are replaced')
-    group.add_argument('--readme', nargs='?', const=str(tables.README), default='', metavar='MD',
-                       help='write the table between the two result markers of this file (without a value: README.md) '
-                            'anew from docs/results.csv or the file of --csv; works without runs')
-    return group
+__all__ = ['write']
 
 
-def run(args):
-    """The command. Prints the table, the notes and what was written; returns 0."""
-    folders = list(args.runs)
-    for flag, default in (('csv', tables.RESULTS), ('readme', tables.README)):
-        if os.path.isdir(getattr(args, flag)):  # `report --csv RUN`: argparse took the run for the flag's value
-            folders.insert(0, getattr(args, flag))
-            setattr(args, flag, str(default))
-    if not folders and not args.readme:
-        raise UserError('report needs run folders: python3 main.py report runs/A runs/B. '
-                        'Without runs only --readme has something to do')
-    if folders:
-        report(args, folders)
-    if args.readme:
-        source = args.csv or tables.RESULTS
-        write_readme(args.readme, source)
-        print(f'table of {source} -> {args.readme}')
-    return 0
+def write(folders, output: str = '', title: str = '', published_file=published.FILE, csv_file: str = '',
+          titles: dict | None = None, resolve=str) -> tuple[str, dict[str, pathlib.Path]]:
+    """Write the page and the table of some run folders, and their rows of a results file.
 
+    Parameters
+    ----------
+    folders : run folders, or folders that hold some
+    output : FILE.html; empty: report.html in the folder of the run, or in the one that holds them all
+    title : heading of the page
+    published_file : CSV of the papers' figures
+    csv_file : results file to put the rows into; empty: none
+    titles : {data name: title}
+    resolve : function that makes the registered data name of any spelling, or raises UserError
 
-def report(args, folders):
-    """Write the page and the table of some run folders, and the rows of --csv."""
-    rows = published.load(args.published)
-    found, notes = read_all(folders)
-    groups, more = group(found)
+    Returns
+    -------
+    the table as Markdown, and the files written: {'page': Path, 'table': Path, 'rows': Path}
+
+    Raises
+    ------
+    UserError : no finished run among the folders, or a file that cannot be written
+    """
+    rows = published.load(published_file)
+    found, notes = read_all(folders, resolve)
+    groups, more = group(found, titles or {})
     notes += more
     names = name_groups(groups, rows)
     if len({one.data for one in groups}) > 1:
         notes.append(f'the runs are on {len({g.data for g in groups})} data sets; each has a table of its own')
     known = frozen(groups)
     made = tables.report_tables(groups, names, rows, known)
-    text = markdown_report(args.title or 'Report', groups, names, made, rows, notes)
-    output = pathlib.Path(args.output) if args.output else place(found) / 'report.html'
+    title = title or f'{count(len(found), "run")} on {", ".join(dict.fromkeys(one.data for one in groups))}'
+    text = markdown_report(title, groups, names, made, rows, notes)
+    output = pathlib.Path(output) if output else place(found) / 'report.html'
     if output.suffix.lower() not in ('.html', '.htm'):
         raise UserError(f'--output={output} must end in .html')
-    whole = page(args.title or 'Report', groups, names, made, rows, notes)
-    if args.csv:
-        append_csv(args.csv, tables.csv_rows(groups, names, known))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(whole, encoding='utf-8')
-    output.with_suffix('.md').write_text(text, encoding='utf-8')
-    print(text)
-    print('page {}\ntable {}'.format(output, output.with_suffix('.md')))
-    if args.csv:
-        print(f'rows {args.csv}')
+    whole = page(title, groups, names, made, rows, notes)
+    files = {}
+    if csv_file:
+        tables.append_csv(csv_file, tables.csv_rows(groups, names, known))
+        files['rows'] = pathlib.Path(csv_file)
+    try:
+        files['page'] = write_atomic(output, whole)
+        files['table'] = write_atomic(output.with_suffix('.md'), text)
+    except OSError as error:
+        raise UserError(f'--output={output}: cannot write there ({error.strerror})') from error
+    return text, files
 
 
 def place(found):

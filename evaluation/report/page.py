@@ -12,8 +12,9 @@ from PIL import Image
 from core.errors import UserError
 from evaluation import plots
 from evaluation.report import published
-from evaluation.report.runs import RULES, metrics
-from evaluation.report.tables import metric_order, metric_title, percent
+from evaluation.report.runs import metrics
+from evaluation.report.tables import metric_order, percent
+from evaluation.settings import RULES, metric_title
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #111; }
@@ -53,6 +54,7 @@ def page(title, groups, names, tables, rows, notes):
 
 
 def escape(text):
+    """Text that stands in HTML as it is."""
     return html.escape(str(text))
 
 
@@ -83,6 +85,7 @@ def curves(groups, names):
 
 
 def recall_ks(groups):
+    """The K of Recall@K that some group has, as text, ascending."""
     names = [name for one in groups for rule in one.rules() for name in one.scores(rule)]
     return [name.split('@')[1] for name in metric_order(names) if name.startswith('recall@')]
 
@@ -121,7 +124,7 @@ def seed_table(one):
             mine = metrics(part)
             lines.append([seed, '{}: {}'.format(RULES[rule], part.get('epoch', '?')),
                           *(percent((mine[m], None)) if m in mine else '–' for m in names), run.folder])
-    return table(['seed', 'epoch', *(metric_title(m) + ' %' for m in names), 'run folder'], lines)
+    return table(['seed', 'epoch', *(metric_title(m, short=True) + ' %' for m in names), 'run folder'], lines)
 
 
 def figure(path, caption, widest=900):

@@ -8,24 +8,18 @@ import shlex
 import statistics
 from collections import namedtuple
 
-import datasets
 from core.errors import UserError
-from evaluation.protocols import RULES
+from core.files import read_log
+from evaluation.settings import RULES
 
-Run = namedtuple('Run', 'folder args result log')
-Run.__doc__ = """One finished run: its folder (Path), args and result (dicts of its JSON files), log (list of dicts)."""
+FinishedRun = namedtuple('FinishedRun', 'folder args result log')
+FinishedRun.__doc__ = """A finished run: its folder (Path), args, result (dicts of its files), log (list of dicts)."""
 
 # Flags that do not change what is learnt or measured. All others must be equal for runs to share a row.
 NOT_SETTINGS = {'seed', 'save_dir', 'resume', 'argv', 'dry_run', 'gpu_idx', 'num_workers', 'kvstore', 'figures',
                 'draw', 'display_step', 'summary_step', 'baselines', 'prepare', 'test_batch_size', 'tsne_points',
                 'tensorboard', 'checkpoint', 'output', 'embeddings', 'recallk', 'start_epoch', 'keep_archives',
                 'cache', 'function', 'command', 'nmi'}
-
-TITLES = {'cars196': 'CARS196', 'cub200': 'CUB-200-2011', 'cub200_2010': 'CUB-200 (2010) crops',
-          'sop': 'Stanford Online Products', 'inshop': 'In-shop Clothes Retrieval', 'mnist': 'MNIST',
-          'lfw': 'Labeled Faces in the Wild', 'stanford_cars': 'Stanford Cars (classification)',
-          'aircraft': 'FGVC-Aircraft', 'flowers102': 'Flowers-102', 'dogs': 'Stanford Dogs', 'nabirds': 'NABirds'}
-
 
 def find(paths):
     """Run folders below `paths`: each path is a run folder or a folder that holds some, at any depth.
@@ -46,6 +40,7 @@ def find(paths):
 
 
 def is_run(folder):
+    """Whether a folder holds what a run writes."""
     return (folder / 'args.json').exists() or (folder / 'result.json').exists()
 
 
@@ -68,21 +63,10 @@ def load_json(path):
     return value
 
 
-def load_log(folder):
-    """Records of log.jsonl; a damaged line (a run that was killed while writing) ends it."""
-    path, records = folder / 'log.jsonl', []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
-    return [record for record in records if isinstance(record, dict)]
-
-
-def read(folder):
-    """Run, or a ValueError with the reason why it cannot be in a table."""
+def read(folder, resolve=str):
+    """FinishedRun, or a ValueError with the reason why it cannot be in a table."""
     folder = pathlib.Path(folder)
-    log = load_log(folder)
+    log = read_log(folder / 'log.jsonl')
     if not (folder / 'result.json').exists():
         epochs = [record['epoch'] for record in log if record.get('kind') == 'epoch' and 'epoch' in record]
         raise ValueError('unfinished: it has no result.json{}'.format(
@@ -99,16 +83,16 @@ def read(folder):
     args.update(result.get('args') or {})
     args.setdefault('data_name', result.get('data_name', 'unknown data'))
     with contextlib.suppress(UserError):  # results of embeddings from a file may name any data
-        args['data_name'] = datasets.resolve(args['data_name'])
-    return Run(folder, args, result, log)
+        args['data_name'] = resolve(args['data_name'])
+    return FinishedRun(folder, args, result, log)
 
 
-def read_all(paths):
-    """(list of Run, list of notes on folders that were left out). UserError when none is usable."""
+def read_all(paths, resolve=str):
+    """(list of FinishedRun, list of notes on folders that were left out). UserError when none is usable."""
     runs, notes = [], []
     for folder in find(paths):
         try:
-            runs.append(read(folder))
+            runs.append(read(folder, resolve))
         except ValueError as error:
             notes.append(f'{folder} is left out: {error}')
     if not runs:
@@ -128,6 +112,7 @@ def metrics(part):
 
 
 def is_number(value):
+    """Whether a value of a JSON file is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -138,10 +123,10 @@ def is_score(key, value):
     return is_number(value) and 0 <= value <= 1 and key.startswith(scores)
 
 
-def data_title(args):
+def data_title(args, titles):
     """The data set in full: name, level or folder, crops, and what was held out."""
     name = args['data_name']
-    title = TITLES.get(name, name)
+    title = titles.get(name, name)
     if name == 'glyphs':
         title = 'glyphs ({} level, {} classes, {} drawings each)'.format(
             *(args.get('glyphs_' + key, '?') for key in ('level', 'classes', 'instances')))
@@ -171,15 +156,15 @@ def command(run):
 class Group:
     """Runs that differ in their seed alone.
 
-    settings : args without NOT_SETTINGS; runs : list of Run, one a seed; seeds : their seeds, ascending
+    settings : args without NOT_SETTINGS; runs : list of FinishedRun, one a seed; seeds : their seeds, ascending
     """
 
-    def __init__(self, runs):
+    def __init__(self, runs, titles):
         self.runs = sorted(runs, key=lambda run: int(run.args.get('seed', 0)))
         self.args = self.runs[0].args
         self.settings = settings(self.args)
         self.seeds = [int(run.args.get('seed', 0)) for run in self.runs]
-        self.data = data_title(self.args)
+        self.data = data_title(self.args, titles)
         self.commit = ' '.join(dict.fromkeys(str(run.result.get('commit', 'unknown')) for run in self.runs))
         self.command = command(self.runs[0])
 
@@ -214,6 +199,7 @@ class Group:
 
 
 def settings(args):
+    """The flags that decide what is learnt and measured."""
     return {key: value for key, value in args.items() if key not in NOT_SETTINGS}
 
 
@@ -222,7 +208,7 @@ def spread(values):
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def group(runs):
+def group(runs, titles):
     """(list of Group in the order of the runs, notes): equal settings apart from NOT_SETTINGS make a group."""
     table, notes = {}, []
     for run in runs:
@@ -231,7 +217,7 @@ def group(runs):
         if seed in mine:
             notes.append(f'{run.folder} is left out: {mine[seed].folder} has the same settings and seed {seed}')
         mine.setdefault(seed, run)
-    groups = [Group(list(mine.values())) for mine in table.values()]
+    groups = [Group(list(mine.values()), titles) for mine in table.values()]
     for one in groups:
         if ' ' in one.commit:
             notes.append(f'{one.runs[0].folder}: its seeds ran at different commits ({one.commit})')

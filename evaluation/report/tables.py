@@ -1,12 +1,13 @@
 """Tables: Markdown of a report, rows of docs/results.csv, and the README's table made from them."""
 
 import csv
-import os
 import pathlib
 
 from core.errors import UserError
+from core.files import open_atomic, write_atomic
+from core.tables import as_written, harmless
 from evaluation.report import published
-from evaluation.report.runs import RULES
+from evaluation.settings import RULES, metric_title
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'docs' / 'results.csv'
@@ -18,14 +19,6 @@ BEFORE = ['data', 'method', 'loss', 'backbone', 'image_size', 'embed_dim', 'n_in
 AFTER = ['frozen_recall@1', 'images_per_second', 'seconds', 'command', 'commit']
 FIRST_METRICS = ['recall@1', 'recall@2', 'recall@4', 'recall@8']
 KEY = ('data', 'command', 'commit', 'epoch_rule')
-NAMES = {'nmi_arithmetic': 'NMI (arithmetic)', 'nmi_geometric': 'NMI (geometric)', 'f1': 'F1', 'ami': 'AMI',
-         'map_at_r': 'MAP@R', 'r_precision': 'R-precision', 'accuracy': 'Accuracy', 'macro_accuracy': 'Macro accuracy',
-         'verification_accuracy': 'Verification accuracy', 'map': 'mAP'}
-
-
-def metric_title(name):
-    return name.replace('recall@', 'R@') if name.startswith('recall@') else NAMES.get(name, name)
-
 
 def metric_order(names):
     """Recall by K first, then the others as they came."""
@@ -50,7 +43,7 @@ def report_tables(groups, names, rows, frozen):
     for title in dict.fromkeys(one.data for one in groups):
         mine = [i for i, one in enumerate(groups) if one.data == title]
         metrics = metric_order([m for i in mine for rule in groups[i].rules() for m in groups[i].scores(rule)])
-        header = ['setting', 'seeds', 'epoch'] + [metric_title(m) + ' %' for m in metrics] + ['source']
+        header = ['setting', 'seeds', 'epoch'] + [metric_title(m, short=True) + ' %' for m in metrics] + ['source']
         lines, before = [], {}
         for i in mine:
             one, seeds = groups[i], ' '.join(map(str, groups[i].seeds))
@@ -107,6 +100,7 @@ def csv_rows(groups, names, frozen):
 
 
 def number(value, form):
+    """A number in a form, nothing for None."""
     return '' if value is None else form.format(value)
 
 
@@ -124,7 +118,7 @@ def read_csv(path):
         return []
     with open(path, newline='', encoding='utf-8') as file:
         reader = csv.DictReader(file)
-        rows = list(reader)
+        rows = [{key: as_written(value or '') for key, value in row.items() if key} for row in reader]
     lacking = [c for c in BEFORE + AFTER if c not in (reader.fieldnames or [])]
     if lacking:
         raise UserError('{} is not a results file: it lacks the columns {}'.format(path, ', '.join(lacking)))
@@ -147,14 +141,14 @@ def append_csv(path, rows):
             raise UserError('{} already holds this setting with seeds {}: {}. Fix: report those runs together with the '
                             'new ones, or delete the row'.format(path, ' '.join(sorted(old)), row['command']))
         table[key] = row
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + '.new')
     everything = list(table.values())
-    with open(aside, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, columns(everything), restval='', lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(everything)
-    os.replace(aside, path)
+    try:
+        with open_atomic(path, newline='') as file:
+            writer = csv.DictWriter(file, columns(everything), restval='', lineterminator='\n')
+            writer.writeheader()
+            writer.writerows({key: harmless(value) for key, value in row.items()} for row in everything)
+    except OSError as error:
+        raise UserError(f'--csv={path}: cannot write there ({error.strerror})') from error
 
 
 def readme_table(csv_file=RESULTS):
@@ -188,6 +182,7 @@ def readme_table(csv_file=RESULTS):
 
 
 def cell(row, metric):
+    """Mean and deviation of a row of a results file as a cell of a table."""
     mean = row.get(metric + '_mean') or row.get(metric)
     deviation = row.get(metric + '_std')
     return percent((float(mean), float(deviation) if deviation else None)) if mean else DASH
@@ -203,6 +198,7 @@ def write_readme(readme=README, csv_file=RESULTS):
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise UserError(f'--readme={readme} must hold the lines {BEGIN} and {END} once each, in this order')
     before, after = text[:text.index(BEGIN) + len(BEGIN)], text[text.index(END):]
-    aside = readme.with_name(readme.name + '.new')
-    aside.write_text(before + '\n' + readme_table(csv_file) + '\n' + after, encoding='utf-8')
-    os.replace(aside, readme)
+    try:
+        write_atomic(readme, before + '\n' + readme_table(csv_file) + '\n' + after)
+    except OSError as error:
+        raise UserError(f'--readme={readme}: cannot write there ({error.strerror})') from error

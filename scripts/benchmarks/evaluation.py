@@ -3,7 +3,7 @@
 `scripts/benchmark.py evaluation` measures, on unit vectors:
 
 bare     the float32 products of all pairs by FullyConnected, block by block, nothing done with them: the yardstick
-ours     knn.ranks: Recall@1/10/100/1000, mean rank, MAP@R and R-precision, exact, ties included
+ours     search.ranks: Recall@1/10/100/1000, mean rank, MAP@R and R-precision, exact, ties included
 faiss    IndexFlatL2.search with k = 1001, from which Recall@1000 follows
 pml      pytorch-metric-learning's AccuracyCalculator: Precision@1 and MAP@R
 
@@ -78,9 +78,9 @@ class Measured:
 def products(x):
     """The yardstick."""
     from core.runtime import nd
-    from evaluation.neighbours.sweep import _Buffer
+    from evaluation.neighbours.sweep import Buffer
     x = nd.array(x)
-    buffer = _Buffer(2048 * 8192, x.context)
+    buffer = Buffer(2048 * 8192, x.context)
     for i in range(0, len(x), 2048):
         for j in range(0, len(x), 8192):
             buffer.product(x[i:i + 2048], x[j:j + 8192])
@@ -88,15 +88,15 @@ def products(x):
 
 def child_ours(x, labels, rounds):
     """bare and ours in turns."""
-    from evaluation.neighbours import search as knn
+    from evaluation.neighbours import search
     products(x[:4096])
-    knn.ranks(x[:4096], labels[:4096])
+    search.ranks(x[:4096], labels[:4096])
     rows = []
     for _ in range(rounds):
         with Measured() as bare:
             products(x)
         with Measured() as ours:
-            ranks = knn.ranks(x, labels)
+            ranks = search.ranks(x, labels)
         rows.append({'bare': bare.seconds, 'ours': ours.seconds, 'peak': ours.peak})
     found = ranks.positives > 0
     numbers = {f'R@{k}': float((ranks.best < k).mean()) for k in KS}

@@ -190,7 +190,8 @@ def test_evaluate_on_another_data_set_leaves_the_first_one_alone(train, tmp_path
     before = (run / 'evaluation/result.json').read_bytes()
     assert main.main(flags + ['--data_name=folder', '--data_dir=' + str(tmp_path / 'photos')]) == 0
     assert (run / 'evaluation/result.json').read_bytes() == before
-    assert json.loads((run / 'evaluation_folder/result.json').read_text())['n_query'] == 8
+    other = next(run.glob('evaluation_folder_data_dir=photos-*'))
+    assert json.loads((other / 'result.json').read_text())['n_query'] == 8
     (tmp_path / 'lone/test/one').mkdir(parents=True)
     cv2.imwrite(str(tmp_path / 'lone/test/one/0.png'), np.zeros((60, 60, 3), np.uint8))
     (tmp_path / 'lone/train/two').mkdir(parents=True)
@@ -199,7 +200,8 @@ def test_evaluate_on_another_data_set_leaves_the_first_one_alone(train, tmp_path
     assert main.main(['evaluate'] + lone) == 2    # nothing can be retrieved, but it can be embedded
     assert main.main(['embed'] + lone) == 0
     assert main.main(['embed'] + lone + ['--part=train']) == 0
-    assert sorted(p.name for p in run.glob('*.npz')) == ['embeddings_folder.npz', 'embeddings_train_folder.npz']
+    assert sorted(p.name.split('_data_dir=lone-')[0] for p in run.glob('*.npz')) == [
+        'embeddings_folder', 'embeddings_train_folder']
     _, args = cli.parse(flags + ['--data_name=folder'])
     assert args.data_dir == '' and args.image_size == 48    # the run's view of an image, not its folder
 

@@ -5,6 +5,7 @@ import pytest
 
 from core.errors import UserError
 from evaluation import clustering, metrics
+from evaluation.settings import CLUSTERING
 
 
 def blobs(seed=0, n=600, k=30, d=8, noise=0.35):
@@ -32,7 +33,7 @@ def test_the_best_of_several_runs_is_kept():
 
 def test_every_item_is_in_the_nearest_cluster():
     x, _ = blobs(1, n=300, k=12)
-    points = clustering._Points(x, None)
+    points = clustering.Points(x, None)
     centres = x[:12]
     nearest, distance, sums = points.assign_to(centres)
     exact = ((x[:, None, :] - centres[None]) ** 2).sum(axis=2)
@@ -49,7 +50,7 @@ def test_the_seed_decides(many, monkeypatch):
     assert np.array_equal(runs[0], runs[1]) and not np.array_equal(runs[0], runs[2])
 
 
-@pytest.mark.parametrize('name', sorted(clustering.SETTINGS))
+@pytest.mark.parametrize('name', sorted(CLUSTERING))
 def test_settings_by_name(name, capsys):
     x, labels = blobs(3)
     clusters = clustering.cluster(x, 30, name)
@@ -60,7 +61,7 @@ def test_settings_by_name(name, capsys):
 
 def test_settings_of_the_originals():
     x, _ = blobs(4)
-    settings = clustering.SETTINGS
+    settings = CLUSTERING
     assert (settings['heated_up'].n_init, settings['deep_embedding'].n_init, settings['local_sampling'].n_init) == (
         10, 10, 20)
     assert settings['fast_kmeans'].n_init == 1

@@ -7,6 +7,7 @@ import pytest
 
 from core.errors import UserError
 from evaluation import metrics, verification
+from evaluation.neighbours import search
 
 
 def test_recall_counts_queries_without_a_positive_as_misses():
@@ -25,8 +26,7 @@ def test_precision_at_k_of_query_and_gallery():
 def test_map_at_r_written_out():
     # query 0 (R = 3): neighbours by distance 1+, 2-, 3+, 4+ -> (1/1 + 2/3) / 3; R-precision 2/3
     x = np.array([[0], [1], [2], [3], [4]], dtype=np.float32)
-    from evaluation.neighbours import search as knn
-    ranks = knn.ranks(x, [0, 0, 1, 0, 0], query=[0], gallery=[1, 2, 3, 4])
+    ranks = search.ranks(x, [0, 0, 1, 0, 0], query=[0], gallery=[1, 2, 3, 4])
     assert ranks.average_precision[0] == pytest.approx((1 + 2 / 3) / 3)
     assert ranks.r_precision[0] == pytest.approx(2 / 3)
 
@@ -93,7 +93,7 @@ def test_lfw_folds_roc_and_standard_error():
     same = np.arange(200) % 2 == 0
     x[200:][same] = x[:200][same] + 0.9 * rng.randn(100, 8)
     a, b = np.arange(200), np.arange(200, 400)
-    result = verification.lfw(x, a, b, same)
+    result = verification.verify_pairs(x, a, b, same)
     distance = ((x[a] - x[b]) ** 2).sum(axis=1)
     for fold in range(10):
         test = np.arange(200) // 20 == fold
@@ -110,4 +110,4 @@ def test_lfw_folds_roc_and_standard_error():
 
 def test_lfw_needs_both_kinds_of_pairs():
     with pytest.raises(UserError, match='same and of different'):
-        verification.lfw(np.eye(4, dtype=np.float32), [0, 1], [2, 3], [True, True], folds=2)
+        verification.verify_pairs(np.eye(4, dtype=np.float32), [0, 1], [2, 3], [True, True], folds=2)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from evaluation.neighbours import lists, scores, sweep
-from evaluation.neighbours import search as knn
+from evaluation.neighbours import lists, positives, scores, search, sweep
 from evaluation.neighbours.scores import Filter, Scores
 
 
@@ -33,14 +32,14 @@ def brute(x, labels, queries, galleries, metric):
 
 def compare(x, labels, query=None, gallery=None, metric='euclidean', **options):
     labels = np.asarray(labels)
-    queries, galleries, _ = knn.parts(len(labels), query, gallery)
+    queries, galleries, _ = search.parts(len(labels), query, gallery)
     (best, positives, precision, hits), orders = brute(x, labels, queries, galleries, metric)
-    ranks = knn.ranks(x, labels, query, gallery, metric, **options)
+    ranks = search.ranks(x, labels, query, gallery, metric, **options)
     assert np.array_equal(ranks.best, best)
     assert np.array_equal(ranks.positives, positives)
     assert np.allclose(ranks.average_precision, precision, atol=1e-12)
     assert np.allclose(ranks.r_precision, hits, atol=1e-12)
-    index, score = knn.neighbours(x, 5, query, gallery, metric, **options)
+    index, score = search.neighbours(x, 5, query, gallery, metric, **options)
     assert np.array_equal(index, [order[:5] for order in orders])
     assert (np.diff(score, axis=1) <= 0).all()
 
@@ -101,16 +100,16 @@ def test_ties_are_ordered_by_row(options, metric, case):
 
 def test_self_is_removed_by_row_and_duplicates_stay():
     x = np.array([[0, 0], [0, 0], [3, 0], [1, 0]], dtype=np.float32)
-    ranks = knn.ranks(x, [0, 1, 1, 0])
+    ranks = search.ranks(x, [0, 1, 1, 0])
     assert ranks.best.tolist() == [1, 2, 2, 0] and ranks.n_gallery == 3
-    index, score = knn.neighbours(x, 2)
+    index, score = search.neighbours(x, 2)
     assert index.tolist() == [[1, 3], [0, 3], [3, 0], [0, 1]]
     assert score[0].tolist() == [0, -1]
 
 
 def test_a_collapsed_network_scores_chance_not_100_percent():
     labels = np.arange(2000) % 100
-    ranks = knn.ranks(np.ones((2000, 4), dtype=np.float32), labels)
+    ranks = search.ranks(np.ones((2000, 4), dtype=np.float32), labels)
     assert np.mean(ranks.best < 1) == pytest.approx(0.01, abs=0.001)
 
 
@@ -145,37 +144,31 @@ def test_a_device_that_multiplies_coarsely_is_noticed(monkeypatch):
         return rounded if out is None else rounded.copyto(out)
     monkeypatch.setattr(scores, 'product', coarse)
     monkeypatch.setattr(sweep, 'product', coarse)
-    monkeypatch.setattr(knn, 'product', coarse)
+    monkeypatch.setattr(positives, 'product', coarse)
     x, labels, _ = clustered(6)
-    expected = knn.ranks(x, labels, small=10 ** 9)
-    found = knn.ranks(x, labels, small=0)
+    expected = search.ranks(x, labels, small=10 ** 9)
+    found = search.ranks(x, labels, small=0)
     assert np.array_equal(found.best, expected.best)
 
 
 def test_lone_classes_and_one_query():
     x = np.arange(5, dtype=np.float32)[:, None]
-    ranks = knn.ranks(x, [0, 1, 2, 2, 3])
+    ranks = search.ranks(x, [0, 1, 2, 2, 3])
     assert ranks.positives.tolist() == [0, 0, 1, 1, 0]
     assert ranks.best.tolist() == [4, 4, 1, 0, 4]    # rows 1 and 3 are equally far from row 2: row 1 comes first
-    one = knn.ranks(x, [0, 1, 2, 2, 3], query=[2])
+    one = search.ranks(x, [0, 1, 2, 2, 3], query=[2])
     assert one.best.tolist() == [1] and one.n_gallery == 4
 
 
-def test_join_puts_queries_first():
-    x, labels, mask = knn.join([[0.0], [1.0]], [5, 6], [[1.1], [0.1], [3.0]], [6, 5, 5])
-    assert knn.ranks(x, labels, mask).best.tolist() == [0, 0]
-    assert mask.tolist() == [True, True, False, False, False]
-
-
 @pytest.mark.parametrize('call, words', [
-    (lambda: knn.neighbours(np.ones((3, 2)), 3), 'k must be from 1 to 2'),
-    (lambda: knn.ranks(np.ones((3, 2)), [0, 1]), 'one label for each'),
-    (lambda: knn.ranks(np.array([[0, 1], [np.nan, 0.0]]), [0, 0]), 'row 1'),
-    (lambda: knn.ranks(np.zeros((3, 2)), [0, 0, 1], metric='cosine'), 'zero vector'),
-    (lambda: knn.ranks(np.ones((3, 2)), [0, 0, 1], metric='manhattan'), 'euclidean'),
-    (lambda: knn.ranks(np.ones((3, 2)), [0, 0, 1], query=np.ones(2, dtype=bool)), 'query mask'),
-    (lambda: knn.ranks(np.ones((3, 2)), [0, 0, 1], query=np.ones(3, dtype=bool)), 'at least one of each'),
-    (lambda: knn.ranks(np.ones((3, 2)), [0, 0, 1], query=[3]), 'from 0 to 2'),
+    (lambda: search.neighbours(np.ones((3, 2)), 3), 'k must be from 1 to 2'),
+    (lambda: search.ranks(np.ones((3, 2)), [0, 1]), 'one label for each'),
+    (lambda: search.ranks(np.array([[0, 1], [np.nan, 0.0]]), [0, 0]), 'rows 1'),
+    (lambda: search.ranks(np.zeros((3, 2)), [0, 0, 1], metric='cosine'), 'zero vector'),
+    (lambda: search.ranks(np.ones((3, 2)), [0, 0, 1], metric='manhattan'), 'euclidean'),
+    (lambda: search.ranks(np.ones((3, 2)), [0, 0, 1], query=np.ones(2, dtype=bool)), 'query mask'),
+    (lambda: search.ranks(np.ones((3, 2)), [0, 0, 1], query=np.ones(3, dtype=bool)), 'at least one of each'),
+    (lambda: search.ranks(np.ones((3, 2)), [0, 0, 1], query=[3]), 'from 0 to 2'),
 ])
 def test_bad_input_is_named(call, words):
     with pytest.raises(UserError, match=words):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import evaluation
+from commands import evaluate
 from core.errors import UserError
 from evaluation import metrics, protocols
 from evaluation.embeddings import load_embeddings, save_embeddings
@@ -47,10 +48,33 @@ def test_lone_queries_are_counted_and_said():
     labels[7] = 99
     result = protocols.retrieval(x, labels, [59])
     assert result['lone_queries'] == 1 and result['recall']['59'] == pytest.approx(59 / 60)
-    assert '1 of 60 queries have no other item' in result['warnings'][0]
+    assert '1 of 60 queries has no other item' in result['warnings'][0]
     query = np.arange(60) < 12
     labels[12:][labels[12:] == 3] = 4
     assert protocols.retrieval(x, labels, [1], query)['lone_queries'] == 2
+
+
+def test_precision_leaves_lone_queries_out():
+    x = np.array([[0.0], [1.0], [3.0], [9.0]], dtype=np.float32)
+    result = protocols.retrieval(x, ['a', 'a', 'a', 'b'], [1, 3], extended=True)
+    assert result['precision'] == {'1': 1.0, '3': pytest.approx(2 / 3)}    # the lone b would make it 0.75 and 0.5
+
+
+def test_precision_in_pieces_is_the_same(monkeypatch):
+    x, labels = example()
+    whole = metrics.precision_at_k(x, labels, [1, 7])
+    monkeypatch.setattr(metrics, 'LISTED', 70)
+    assert metrics.precision_at_k(x, labels, [1, 7]) == whole
+
+
+@pytest.mark.parametrize('labels, words', [
+    (np.array([0, 0, 1, 1, np.nan, np.nan]), r'2 labels are NaN or empty, rows 4, 5'),
+    (np.array(['a', 'a', 'b', '', 'b', 'b']), '1 label is NaN or empty, rows 3'),
+    (np.array(['a', 'a', 'b', None, ' ', 'b'], dtype=object), 'rows 3, 4'),
+])
+def test_items_without_a_class_are_not_one_class(labels, words):
+    with pytest.raises(UserError, match=words):
+        protocols.retrieval(np.eye(6), labels, [1])
 
 
 def test_zero_vectors_are_said():
@@ -102,7 +126,7 @@ def test_score_file_writes_the_result_in_one_step(tmp_path, capsys):
     assert written == f'{tmp_path}/in.npz, {tmp_path}/in.csv'
     args = parse('--embeddings', str(tmp_path / 'in.npz'), '--recallk=1,10', '--save_dir', str(tmp_path / 'a/b'),
                  '--nmi')
-    loaded, folder = protocols.score_file(args)
+    loaded, folder = evaluate.score_file(args)
     assert len(loaded.labels) == 60 and folder == tmp_path / 'a/b'
     stored = json.loads((tmp_path / 'a/b/result.json').read_text())
     assert stored['recall'] == protocols.retrieval(x, labels, [1, 10], query)['recall']
@@ -138,6 +162,54 @@ def test_bad_files_are_named(tmp_path, arrays, words):
     np.savez(tmp_path / 'bad.npz', **arrays)
     with pytest.raises(UserError, match=words):
         load_embeddings(tmp_path / 'bad.npz')
+
+
+def test_files_that_claim_more_than_they_hold_are_not_believed(tmp_path):
+    import io
+    import zipfile
+
+    def header(shape):
+        stream = io.BytesIO()
+        np.lib.format.write_array_header_2_0(stream, {'descr': '<f4', 'fortran_order': False, 'shape': shape})
+        return stream.getvalue()
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / 'large.npz', 'w', kind) as archive:
+            archive.writestr('embeddings.npy', header((10 ** 9, 1000)))
+        with pytest.raises(UserError, match='4,000,000,000,000 bytes, but holds 0'):
+            load_embeddings(tmp_path / 'large.npz')
+    (tmp_path / 'large.npy').write_bytes(header((10 ** 9, 1000)) + bytes(40))
+    with pytest.raises(UserError, match='but holds 40'):
+        load_embeddings(tmp_path / 'large.npy')
+
+
+def test_large_files_stay_on_the_disk(tmp_path):
+    x, labels = example()
+    for name in ('a.npz', 'a.npy'):
+        save_embeddings(tmp_path / name, x, labels)
+        loaded = load_embeddings(tmp_path / name)
+        assert np.array_equal(loaded.embeddings, x) and isinstance(loaded.embeddings.base, np.memmap)
+        assert protocols.retrieval(loaded.embeddings, labels, [1]) == protocols.retrieval(x, labels, [1])
+
+
+def test_tables_are_read_as_those_of_data_sets_are(tmp_path):
+    np.save(tmp_path / 'e.npy', np.eye(5, dtype=np.float32))
+    (tmp_path / 'e.csv').write_text('\ufeffLabel , Query,Path\n01,yes,a\n1, 1,b\n01,1.0,c\n1,no,d\n1,0.0,e\n')
+    loaded = load_embeddings(tmp_path / 'e.npy')
+    assert loaded.labels.tolist() == ['01', '1', '01', '1', '1'] and loaded.query.tolist() == [True] * 3 + [False] * 2
+    (tmp_path / 'e.csv').write_text('label\n1\n2\nnan\n4\n5\n')
+    with pytest.raises(UserError, match=r'e.csv, line 4'):
+        load_embeddings(tmp_path / 'e.npy')
+
+
+def test_class_names_and_formulas_survive_a_file(tmp_path):
+    names, paths = ['=1+1', '-2', '@x', "'=y"], ['+a', 'b', '=HYPERLINK("c")', '\udcff.jpg']
+    save_embeddings(tmp_path / 'e.npy', np.eye(4), ['=a', '=a', 'b', 'b'], paths, names=names)
+    loaded = load_embeddings(tmp_path / 'e.npy')
+    assert loaded.names.tolist() == names and loaded.paths.tolist() == paths
+    assert loaded.labels.tolist() == ['=a', '=a', 'b', 'b']
+    with open(tmp_path / 'e.csv', newline='', errors='surrogateescape') as stream:
+        cells = [cell for row in csv.reader(stream) for cell in row]
+    assert not any(cell.startswith(('=', '+', '@')) for cell in cells)
 
 
 def test_files_that_are_none(tmp_path):

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import report as command
 from core.errors import UserError
-from evaluation import report
 from evaluation.report import published, runs, tables
+from evaluation.settings import RULES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ARGS = {'loss': 'hphn_triplet', 'n_inner_pts': 2, 'ee_l2norm': True, 'data_name': 'cars196', 'data_dir': '',
@@ -56,11 +57,11 @@ def part(recall, epoch):
 
 def run_report(*folders, **flags):
     parser = argparse.ArgumentParser()
-    report.add_args(parser)
+    command.add_args(parser)
     argv = [str(folder) for folder in folders]
     for key, value in flags.items():
         argv += [f'--{key}={value}'] if value is not True else ['--' + key]
-    return report.run(parser.parse_args(argv))
+    return command.run(parser.parse_args(argv))
 
 
 def rows_of(markdown):
@@ -150,7 +151,7 @@ def test_validation_rule_is_a_line_of_its_own(tmp_path):
     run_report(tmp_path / 'a')
     lines = {line[2]: line[3] for line in rows_of((tmp_path / 'a' / 'report.md').read_text()) if line[1] == '0'}
     assert lines == {'last epoch': '40.0', "best on test (the papers' habit)": '60.0', 'chosen on validation': '50.0'}
-    assert '## CARS196, 10 training classes held out' in (tmp_path / 'a' / 'report.md').read_text()
+    assert '## Cars196, 10 training classes held out' in (tmp_path / 'a' / 'report.md').read_text()
 
 
 def test_groups_are_named_by_what_sets_them_apart(tmp_path):
@@ -168,7 +169,7 @@ def test_data_sets_get_tables_of_their_own(tmp_path, capsys):
     run_report(tmp_path)
     text = capsys.readouterr().out
     cars, birds = (text[text.index('## ' + name):][3:].split('\n## ')[0]
-                   for name in ('CARS196', 'CUB-200 (2010) crops'))
+                   for name in ('Cars196', 'CUB-200 (2010)'))
     assert '| 40.0 |' in cars and '| 30.0 |' not in cars and '| 34.0 |' not in cars
     assert '| 30.0 |' in birds and 'published' not in birds  # CUB-200 of 2010 is not CUB-200-2011
     assert 'the runs are on 2 data sets' in text
@@ -243,7 +244,7 @@ def test_csv_rows_hold_fractions_command_and_commit(tmp_path):
     assert len(rows) == 4
     row = rows[0]
     assert (row['data'], row['method'], row['loss'], row['n_inner_pts'], row['seeds'], row['epoch_rule']) == (
-        'CARS196', 'EE + HPHN Triplet', 'hphn_triplet', '2', '0 1', 'last epoch')
+        'Cars196', 'EE + HPHN Triplet', 'hphn_triplet', '2', '0 1', 'last epoch')
     assert row['recall@1_mean'] == '0.4100' and row['recall@10_mean'] == '0.5100' and row['recall@4_mean'] == ''
     assert row['recall@1_std'] == f'{statistics.stdev([0.40, 0.42]):.4f}'
     assert row['command'] == 'python3 main.py --loss=hphn_triplet --n_inner_pts=2' and row['commit'] == 'abc123'
@@ -287,8 +288,8 @@ def test_run_after_a_bare_csv_flag_is_a_run(tmp_path, monkeypatch):
     make_run(tmp_path / 'a')
     monkeypatch.setattr(tables, 'RESULTS', tmp_path / 'results.csv')
     parser = argparse.ArgumentParser()
-    report.add_args(parser)
-    report.run(parser.parse_args(['--csv', str(tmp_path / 'a')]))
+    command.add_args(parser)
+    command.run(parser.parse_args(['--csv', str(tmp_path / 'a')]))
     assert len(tables.read_csv(tmp_path / 'results.csv')) == 2
 
 
@@ -299,13 +300,13 @@ def test_readme_table_is_made_from_the_csv_alone(tmp_path):
     readme.write_text(f'before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n')
     run_report(tmp_path / 'runs', csv=file, readme=readme)
     text = readme.read_text()
-    assert text == f'before\n{tables.BEGIN}\n{report.readme_table(file)}\n{tables.END}\nafter\n'
+    assert text == f'before\n{tables.BEGIN}\n{tables.readme_table(file)}\n{tables.END}\nafter\n'
     lines = rows_of(text)
     assert lines[0] == ['method', 'network', 'seeds', 'frozen network', 'last epoch',
                         "best on test (the papers' habit)", 'images/s', 'commit']
     assert lines[2] == ['EE + HPHN Triplet', 'googlenet, 227 px, 512-d', '0 1', '34.0', '41.0 ± 1.4', '50.0 ± 0.0',
                         '20.5', 'abc123']
-    assert '**CARS196**: Recall@1 in %' in text
+    assert '**Cars196**: Recall@1 in %' in text
     readme.write_text('no markers')
     with pytest.raises(UserError, match='results:begin'):
         run_report(readme=readme, csv=file)
@@ -317,8 +318,8 @@ def test_classification_is_judged_by_accuracy(tmp_path):
     result['selection']['last']['accuracy'] = 0.8733
     (tmp_path / 'a' / 'result.json').write_text(json.dumps(result))
     run_report(tmp_path / 'a', csv=tmp_path / 'results.csv')
-    text = report.readme_table(tmp_path / 'results.csv')
-    assert '**FGVC-Aircraft**: Accuracy in %' in text and rows_of(text)[2][4:6] == ['87.3', tables.DASH]
+    text = tables.readme_table(tmp_path / 'results.csv')
+    assert '**FGVC-Aircraft**: accuracy in %' in text and rows_of(text)[2][4:6] == ['87.3', tables.DASH]
 
 
 def test_the_projects_readme_shows_the_projects_results():
@@ -326,13 +327,13 @@ def test_the_projects_readme_shows_the_projects_results():
     if tables.BEGIN not in readme:
         pytest.skip('README.md has no result markers')
     shown = readme[readme.index(tables.BEGIN) + len(tables.BEGIN):readme.index(tables.END)]
-    assert shown.strip() == report.readme_table(ROOT / 'docs' / 'results.csv'), (
+    assert shown.strip() == tables.readme_table(ROOT / 'docs' / 'results.csv'), (
         'the table is out of date: python3 main.py report --readme')
 
 
 def test_the_projects_results_file_is_readable():
     for row in tables.read_csv(tables.RESULTS):
-        assert row['epoch_rule'] in runs.RULES.values() and row['command'].startswith('python3 main.py')
+        assert row['epoch_rule'] in RULES.values() and row['command'].startswith('python3 main.py')
         assert re.fullmatch(r'\d+( \d+)*', row['seeds']) and row['commit']
 
 

@@ -6,7 +6,7 @@ from core.contracts import Batch, Out
 from core.runtime import autograd, nd
 from engine.schedule import multifactor_iteration
 from evaluation import metrics
-from evaluation.neighbours import search as knn
+from evaluation.neighbours import search
 from losses import expansion, functional
 from losses.hphn_triplet import HPHNTriplet
 from samplers import pk_ee
@@ -151,7 +151,7 @@ def recall(case):
     ours = metrics.recall_at_k(x, case['in_labels'], ks)
     case.equal('out_recall', [ours[k] for k in ks])
     if 'out_distmat' in case:
-        index, score = knn.neighbours(x, len(x) - 1)
+        index, score = search.neighbours(x, len(x) - 1)
         distance = np.diag(np.where(np.diag(case['out_distmat']) > 1e4, 1e5, 0.0))
         np.put_along_axis(distance, index, -score, axis=1)
         case.close('out_distmat', distance)
