@@ -230,6 +230,7 @@ def read_json(path):
 def read_args(folder):
     """The flags that the checkpoint was made with. Raises UserError for a damaged file."""
     path = pathlib.Path(folder) / 'args.json'
+    verify(folder, path.name)
     args = read_json(path)
     for key in ('loss', 'data_name'):
         if not isinstance(args.get(key), str):
@@ -239,6 +240,7 @@ def read_args(folder):
 
 def read_state(folder):
     """The loop's state. Raises UserError for a damaged file, or one of a later version."""
+    verify(folder, 'state.json')
     state = read_json(pathlib.Path(folder) / 'state.json')
     if state.get('version') not in range(1, VERSION + 1):
         raise UserError(f'{folder} has version {state.get("version")}, this program reads version {VERSION} and older')
@@ -248,15 +250,16 @@ def read_state(folder):
     return state
 
 
-def verify(folder):
-    """Raises UserError naming the file of a checkpoint that is not what was written."""
+def verify(folder, *only):
+    """Raises UserError naming the file of a checkpoint that is not what was written. only : names; none: all."""
     folder = pathlib.Path(folder)
     if not (folder / MANIFEST).exists():
         return    # version 1 had none
-    for name, entry in read_json(folder / MANIFEST).items():
-        path = folder / pathlib.PurePath(name).name
+    manifest = read_json(folder / MANIFEST)
+    for name in only or manifest:
+        path, entry = folder / pathlib.PurePath(name).name, manifest.get(name)
         if not path.is_file():
-            raise UserError(f'{path} is missing: the checkpoint is damaged')
+            raise UserError(f'{path} is missing, or {folder / MANIFEST} is damaged')
         if not isinstance(entry, list) or [path.stat().st_size, checksum(path)] != entry:
             raise UserError(f'{path} is damaged: its checksum is not that of {MANIFEST}')
 
