@@ -286,6 +286,8 @@ def restore(folder, net, criterion, ctx, update=None, allow_pickle=False):
     folder = pathlib.Path(folder)
     verify(folder)
     state = read_state(folder)
+    if state['version'] > 1 and not (folder / MANIFEST).exists():
+        raise UserError(f'{folder / MANIFEST} is missing: the checkpoint is damaged')
     file = folder / 'net.params'
     weights.restore(net, weights.load_file(file), file)
     file, own = folder / 'criterion.params', named_parameters(criterion)
