@@ -37,8 +37,9 @@ COMMANDS = {
     'index': 'embed a folder of photos, to search it',
     'search': 'the indexed photos nearest to a picture',
     'duplicates': 'groups of nearly identical photos of an index',
+    'export': 'write a trained network as a file that needs no MXNet (ONNX)',
 }
-PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive')
+PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive', 'images')
 LAYERED = ('train', 'evaluate', 'embed')
 # They read their words themselves, because their flags are those of what the words name.
 FREE = ('photos', 'rows')

@@ -110,3 +110,26 @@ def set_update_counts(optimizer, counts: dict[int, dict[int, int]]) -> None:
     """Put back what `update_counts` gave."""
     optimizer._all_index_update_counts = counts
     optimizer._index_update_count = counts.setdefault(0, {})
+
+
+def onnx_converter(operator: str):
+    """Decorator: teach MXNet's ONNX exporter an operator.
+
+    The function gets (name, inputs, attributes, constant) and returns ONNX nodes, the last of which makes `name`;
+    constant(name, array) adds a constant and returns its name. The result is float32.
+    """
+    def register(function):
+        from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
+
+        def convert(node, outputs_lookup, initializer, **_):
+            from onnx import numpy_helper
+
+            def constant(name, array):
+                initializer.append(numpy_helper.from_array(array, name))
+                return name
+            inputs = [outputs_lookup[entry[0]][entry[1]].name for entry in node['inputs']]
+            return function(node['name'], inputs, node.get('attrs', {}), constant), ('float32',)
+        for version in (12, 13):
+            MXNetGraph.register(operator, opset_version=version)(convert)
+        return function
+    return register

@@ -5,7 +5,9 @@ which test view its pictures go through.
 """
 
 import importlib.util
+import os
 import pathlib
+import time
 from typing import Optional
 
 import numpy as np
@@ -17,6 +19,7 @@ from datasets.transforms import get_transform
 from serving.onnx_file import read_metadata
 
 PRETRAINED = 'efficientnet_lite0'             # the trunk that is taken when there is no trained network
+TOLERANCE = 1e-4                              # of an engine that may be chosen by its speed
 
 
 class Engine:
@@ -176,7 +179,8 @@ def open_engine(source=None, engine: str = 'auto', *, which: str = 'last', preci
     ----------
     source : run folder, checkpoint folder or parameter file (MXNet); FILE.onnx (ONNX Runtime or OpenVINO); None: the
         pooled feature of the pretrained `backbone` at `image_size`
-    engine : 'auto', or a name in ENGINES
+    engine : a name in ENGINES, or 'auto': the fastest of those that are installed and within TOLERANCE of float32. A
+        run is exported to the user's cache once, so that the engines of files can be tried
     which : 'last' or 'best' checkpoint of a run folder
     precision : 'float32' or 'bfloat16' (OpenVINO alone)
     threads : processors to use; None: all that this process may use
@@ -194,9 +198,20 @@ def open_engine(source=None, engine: str = 'auto', *, which: str = 'last', preci
         raise UserError(f'--precision={precision} is arithmetic of OpenVINO. Fix: --engine=openvino')
     if source is not None and pathlib.Path(source).suffix == '.onnx':
         return _of_file(pathlib.Path(source), engine, precision, threads)
-    if engine not in ('auto', 'mxnet') or precision != 'float32':
-        raise UserError(f'--engine={engine} with --precision={precision} runs an exported file. Fix: python3 main.py '
-                        'export --checkpoint=RUN --format=onnx --output=FILE.onnx, then --checkpoint=FILE.onnx')
+    network = _network(source, which, backbone, image_size)
+    if engine == 'mxnet':
+        return network
+    file = exported(network)
+    if engine != 'auto' or precision != 'float32':
+        if file is None:
+            raise UserError(f'--engine={engine} runs an exported file, which needs the packages onnx and onnxruntime. '
+                            'Fix: pip install onnx==1.16.2 onnxruntime, or --engine=mxnet')
+        return _of_file(file, engine, precision, threads)
+    return fastest([network] if file is None else [network, *_engines_of(file, threads)])
+
+
+def _network(source, which, backbone, image_size):
+    """The MXNet engine of a run, or of a pretrained trunk alone."""
     if source is not None:
         from models.loading import load
         embedder = load(source, which)
@@ -205,14 +220,64 @@ def open_engine(source=None, engine: str = 'auto', *, which: str = 'last', preci
     return MXNet(build(backbone, head='pooled', pretrained=True, image_size=image_size, transform='margin'))
 
 
+def exported(network: MXNet) -> Optional[pathlib.Path]:
+    """The network as an .onnx file in the user's cache, written at the first call. None where it cannot be exported."""
+    if any(importlib.util.find_spec(name) is None for name in ('onnx', 'onnxruntime')):
+        return None
+    folder = pathlib.Path(os.environ.get('XDG_CACHE_HOME', '~/.cache')).expanduser() / 'gluon-dml'
+    file = folder / f'{network.model_hash}.onnx'
+    if not file.is_file():
+        from serving.export import export_onnx
+        net = network.embedder.net
+        net.transform = network.transform
+        try:
+            export_onnx(net, file, _noise(network.image_size))
+        except (UserError, OSError):                    # an operator that ONNX lacks, a folder that cannot be written
+            return None
+    return file
+
+
+def _noise(size, count=8):
+    return np.random.RandomState(0).randint(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+def fastest(candidates: list) -> Engine:
+    """The quickest engine among those that agree with the first one, which is exact.
+
+    Each embeds eight pictures of noise three times; its best time counts. An engine whose embeddings are more than
+    TOLERANCE of the longest embedding off is left out.
+    """
+    batch, times = _noise(candidates[0].image_size), []
+    exact = candidates[0].forward(batch)
+    for engine in candidates:
+        apart = np.abs(engine.forward(batch) - exact).max() / max(np.linalg.norm(exact, axis=1).max(), 1e-12)
+        spent = []
+        for _ in range(3):
+            start = time.perf_counter()
+            engine.forward(batch)
+            spent.append(time.perf_counter() - start)
+        times.append(min(spent) if apart <= TOLERANCE else float('inf'))
+    return candidates[int(np.argmin(times))]
+
+
+def _engines_of(file, threads):
+    return [ENGINES[name](file, threads) for name in ('onnxruntime', 'openvino')
+            if importlib.util.find_spec(name) is not None]
+
+
 def _of_file(file, engine, precision, threads):
     if not file.is_file():
         raise UserError(f'{file}: there is no such file')
     if engine == 'mxnet':
         raise UserError(f'--engine=mxnet runs a run folder or parameter file, not {file}. Fix: --engine=auto')
-    if precision != 'float32':
-        return OpenVINO(file, threads, precision)
-    for name in (engine,) if engine != 'auto' else ('onnxruntime', 'openvino'):
-        if importlib.util.find_spec(name) is not None:
-            return ENGINES[name](file, threads)
-    raise UserError(f'{file} needs ONNX Runtime or OpenVINO. Fix: pip install onnxruntime')
+    if 'bfloat16' in (precision, read_metadata(file).get('precision')):
+        if importlib.util.find_spec('openvino') is None:
+            raise UserError('bfloat16 is arithmetic of OpenVINO, which is not installed here. Fix: pip install '
+                            'openvino')
+        return OpenVINO(file, threads, 'bfloat16')
+    if engine != 'auto':
+        return ENGINES[engine](file, threads)
+    candidates = _engines_of(file, threads)
+    if not candidates:
+        raise UserError(f'{file} needs ONNX Runtime or OpenVINO. Fix: pip install onnxruntime')
+    return fastest(candidates)
