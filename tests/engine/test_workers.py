@@ -77,7 +77,7 @@ train.connect = lambda kvstore: joined
 for words in LOSSES:
     assert main.main(['--loss=' + words.split()[0], *words.split()[1:], '--data_name=glyphs', '--data_dir=DATA',
                       '--glyphs_classes=8', '--glyphs_instances=8', '--batch_size=16', '--freeze_bn', '--epochs=9',
-                      '--train_iters=10', '--eval_epoch_term=99', '--optim=sgd', '--lr=1e-2', '--train_stats=0',
+                      '--train_iters=10', '--eval_epoch_term=99', '--optim=sgd', '--lr=1e-3', '--train_stats=0',
                       '--figures=0', '--num_workers=0', '--seed=3', '--save_dir=FOLDER/' + words.split()[0]]) == 0
 """
 
