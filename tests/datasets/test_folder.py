@@ -88,7 +88,7 @@ def test_split_file_and_boxes(tree):
     split = table(tree / 'split.csv', 'path,split\na/0.png,train\nb/0.png,test\n')
     data = folder(listed, f'--split={split}', '--crop_box')
     assert data.train.names == ['p'] and data.test.names == ['q'] and data.train.read(0).shape == (20, 10, 3)
-    assert any('1 images are not named' in note for note in data.notes)
+    assert any('1 image not named in' in note for note in data.notes)
     data = folder(tree, f'--split={split}')
     assert (data.train.paths.tolist(), data.test.paths.tolist()) == (['a/0.png'], ['b/0.png'])
 
@@ -96,7 +96,7 @@ def test_split_file_and_boxes(tree):
 def test_classes_of_one_image_and_repeated_rows_are_said(tree):
     rows = ['a/0.png,1', 'b/0.png,2', 'b/1.png,2', 'b/1.png,2', 'c/0.png,7', 'd/0.png,7']
     data = folder(table(tree / 'l.csv', '\n'.join(['path,label', *rows])))
-    assert any('1 images were listed more than once' in note for note in data.notes)
+    assert any('1 row named an image again' in note for note in data.notes)
     assert any('1 training classes have a single image' in note for note in data.notes)
     assert data.train.names == ['1'] and data.test.labels.tolist() == [0, 0, 1, 1]
 
@@ -190,7 +190,7 @@ def test_one_image_by_two_names_counts_once(tree, rows):
     path = table(tree / 'l.csv', f'path,label\n{rows}{tree}/a/0.png,x\nb/0.png,y\n')
     data = folder(path)
     assert len(data.train) == len(data.test) == 1
-    assert any('2 images were listed more than once' in note for note in data.notes)
+    assert any('2 rows named an image again' in note for note in data.notes)
 
 
 def test_labels_01_and_1_are_two_classes(tree):
