@@ -16,14 +16,13 @@ and compared: `published | ours | difference`. Stopped anywhere, the same comman
 import contextlib
 import json
 import pathlib
-import shlex
 import signal
-import subprocess
 import sys
 from collections import namedtuple
 
 import recipes
 from commands import row_tables
+from commands.children import STOPPED, call
 from commands.row_tables import resolved
 from commands.words import absolute, flag_of, join_values, plain, words_of
 from core.errors import UserError, pick_name
@@ -140,7 +139,7 @@ def run_all(name, request):
     failed, prepared = [], set()
     for row in request.rows:
         status = run_row(row, request, prepared)
-        if status in (130, 143, -signal.SIGINT, -signal.SIGTERM):
+        if status in STOPPED:
             print(f'stopped in {row.data}/{row.name}: the same command goes on', flush=True)
             return 130 if status in (130, -signal.SIGINT) else 143
         if status:
@@ -227,17 +226,3 @@ def score(row, request, folder):
         if status:
             return status
     return 0
-
-
-def call(words):
-    """Run `main.py WORDS` in the project's folder. An interruption reaches it once, and it saves before it stops."""
-    print('python3 main.py ' + shlex.join(words), flush=True)
-    child = subprocess.Popen([sys.executable, str(ROOT / 'main.py'), *words], cwd=ROOT)
-    # a terminal sends SIGINT to both; SIGTERM comes to this process alone
-    before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
-              signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))}
-    try:
-        return child.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
