@@ -15,6 +15,7 @@ and compared: `published | ours | difference`. Stopped anywhere, the same comman
 
 import contextlib
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -50,6 +51,7 @@ def run(args):
         return 0
     name = pick_name('SET', args.words[0], SETS)
     request = read(name, args.words[1:])
+    os.chdir(ROOT)    # data sets and runs are the project's, wherever this is called from
     if {'help', 'h'} & set(request.options):
         print(f'{__doc__}\nROWs of {name}: {" ".join(dict.fromkeys(row.name for row in recipes.rows(name)))}')
         return 0
@@ -222,7 +224,7 @@ def score(row, request, folder):
             continue
         quiet = ['--figures=false'] if which == 'best' else []
         status = call(['evaluate', f'--checkpoint={folder}', f'--which={which}', f'--save_dir={folder / place}',
-                       *passed, *quiet])
+                       '--nmi', *passed, *quiet])
         if status:
             return status
     return 0
