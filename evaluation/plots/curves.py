@@ -56,7 +56,8 @@ def recall_curves(runs, path, k=1, baselines=None):
         for j, log in enumerate(logs):
             step, minutes, recall = series(log, k)
             drawn |= bool(len(step))
-            kind = {'color': color, 'linestyle': line, 'marker': marker, 'markersize': 4, 'markevery': max(1, len(step) // 12), 'linewidth': 1.6 if len(logs) == 1 else 1.1}
+            kind = {'color': color, 'linestyle': line, 'marker': marker, 'markersize': 4,
+                    'markevery': max(1, len(step) // 12), 'linewidth': 1.6 if len(logs) == 1 else 1.1}
             handle, = left.plot(step, recall, **kind)
             right.plot(minutes, recall, **kind)
             if j == 0:

@@ -29,7 +29,8 @@ def _letters(path):
 def _installed():
     """[(family, file)] of this machine, those that are likely to have many letters first."""
     found = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist
-             if entry.style == 'normal' and str(entry.weight) in ('400', 'normal', 'regular', 'book', '500', 'medium')}
+             if entry.style == 'normal' and 'Last Resort' not in entry.name and    # that one has boxes for everything
+              str(entry.weight) in ('400', 'normal', 'regular', 'book', '500', 'medium')}
 
     def order(item):
         name = item[0].lower()
@@ -68,7 +69,8 @@ def _tell(letters):
 
 def file_for(text: str) -> str:
     """The font file that has most letters of a text: what PIL draws with takes one file alone."""
-    paths = [font_manager.findfont(family) for family in families(text)]
+    files = dict(_installed())
+    paths = [files.get(family) or font_manager.findfont(family) for family in families(text)]
     return max(paths, key=lambda path: sum(ord(letter) in _letters(path) for letter in set(text)))
 
 
