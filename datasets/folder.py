@@ -11,6 +11,7 @@ from core.tables import read_table
 from core.text import count, printable
 from datasets.records import Data, Split
 from datasets.scan import PARTS, scan, scan_flat
+from datasets.summary import counted
 
 BOX = ('x', 'y', 'w', 'h')
 UNLABELLED = '(unlabelled)'     # the one class of photos without labels
@@ -85,7 +86,7 @@ def from_folder(root, split):
         listing = scan_flat(root)
         table = {'path': listing.paths, 'ignored': dict(listing.ignored)}
     if not listing.paths:
-        what = ', '.join(f'{count} {words}' for words, count in listing.ignored.items())
+        what = ', '.join(counted(listing.ignored))
         raise UserError(f'{printable(root)} holds no image (ROOT/CLASS/IMAGE)' + (f'; ignored: {what}' if what else ''))
     if split == 'none':
         del table['label']

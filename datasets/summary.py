@@ -40,6 +40,9 @@ def lines(found):
             facts = found[part]
             least = facts['smallest_class']
             queries = f', {facts["query"]:,} of them queries' if 'query' in facts else ''
+            if found['protocol'] == 'unlabelled':
+                out.append(f'  {title}: {count(facts["images"], "image")} without labels')
+                continue
             out.append(f'  {title}: {count(facts["images"], "image")} of {count(facts["classes"], "class", "classes")}'
                        f'{queries}; smallest class: {least["name"]} ({count(least["images"], "image")})')
     if 'pairs' in found:
@@ -47,9 +50,18 @@ def lines(found):
     if found['unreadable']:
         out.append(f'  left out, as it cannot be read: {count(found["unreadable"], "image")}')
     if found['ignored']:
-        out.append('  ignored: ' + ', '.join(f'{number:,} {words}' if number > 1 or 'folder' not in words else words
-                                             for words, number in sorted(found['ignored'].items())))
+        out.append('  ignored: ' + ', '.join(counted(found['ignored'])))
     return out
+
+
+def counted(ignored):
+    """Words for what was ignored.
+
+    >>> counted({'file ending in .txt': 2, 'folder __MACOSX': 1})
+    ['2 files ending in .txt', '1 folder __MACOSX']
+    """
+    return [' '.join([count(number, words.split(' ', 1)[0]), *words.split(' ', 1)[1:]])
+            for words, number in sorted(ignored.items())]
 
 
 def unreadable_list(data):

@@ -166,14 +166,14 @@ def test_what_is_no_picture_is_counted_and_what_archivers_leave_is_no_class(tree
     data = folder(tree)
     assert data.train.names == ['a', 'b'] and 'a/no_ending' in data.train.paths
     assert dict(data.ignored) == {
-        'the folder __MACOSX': 1, 'the folder @eaDir': 1, 'files ending in .txt': 1, 'files ending in .xml': 1,
-        'files ending in .db': 1, 'files without an ending that are no pictures': 1,
-        'pictures outside a class folder': 1}
+        'folder __MACOSX': 1, 'folder @eaDir': 1, 'file ending in .txt': 1, 'file ending in .xml': 1,
+        'file ending in .db': 1, 'file without an ending that is no picture': 1,
+        'picture outside a class folder': 1}
     found = summary.summary(data)
     assert found['train'] == {'images': 7, 'classes': 2, 'smallest_class': {'name': 'b', 'images': 3}}
     text = '\n'.join(summary.lines(found))
     assert 'training: 7 images of 2 classes; smallest class: b (3 images)' in text
-    assert '1 files ending in .xml' in text and 'the folder __MACOSX' in text
+    assert '1 file ending in .xml' in text and '1 folder __MACOSX' in text
 
 
 def test_parts_beside_rubbish_are_parts(tmp_path):
@@ -182,7 +182,7 @@ def test_parts_beside_rubbish_are_parts(tmp_path):
             write(str(tmp_path / name / f'{k}.png'))
     data = folder(tmp_path)
     assert data.train.names == ['a', 'b'] and data.test.names == ['c'] and data.protocol == 'zero-shot'
-    assert data.ignored['the folder old beside Train and test and train'] == 1
+    assert data.ignored['folder old beside Train and test and train'] == 1
 
 
 @pytest.mark.parametrize('rows', ['./a/0.png,x\na/0.png,x\n', 'a//0.png,x\nb/../a/0.png,x \n'])
