@@ -33,17 +33,18 @@ COMMANDS = {
     'launch': 'train with several processes, on this machine or on several',
     'photos': 'train on your own photos, one folder a class, with settings of our own',
     'rows': 'run published rows: prepare, train, score, compare',
-    'compare': 'train several losses under equal conditions and compare them, with intervals',
     'report': 'one page and one table of several runs',
     'index': 'embed a folder of photos, to search it',
     'search': 'the indexed photos nearest to a picture',
     'duplicates': 'groups of nearly identical photos of an index',
     'export': 'write a trained network as a file that needs no MXNet (ONNX)',
+    'serve': 'a page and an HTTP interface over an index',
 }
-PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive', 'images')
+PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive', 'images',
+         'image', 'token_file')
 LAYERED = ('train', 'evaluate', 'embed')
 # They read their words themselves, because their flags are those of what the words name.
-FREE = ('compare', 'photos', 'rows')
+FREE = ('photos', 'rows')
 
 
 def parse(argv):
@@ -83,6 +84,8 @@ def settle(args):
             setattr(args, name, [path(text) for text in value])
         elif isinstance(value, str):
             setattr(args, name, path(value))
+    if '://' not in getattr(args, 'index', '://'):      # a folder or a file, not an address
+        args.index = path(args.index)
     for name in ('pretrained', 'split'):    # a word, or a file
         value = getattr(args, name, None)
         if isinstance(value, str) and os.path.exists(path(value)) and not value.isidentifier():

@@ -89,8 +89,13 @@ def read(root, path):
         raise Unreadable(error.reason) from error
 
 
-def header(data, max_pixels):
+def header(data, max_pixels=None):
     """The format of a picture from outside, by its content, with nothing decoded.
+
+    Parameters
+    ----------
+    data : bytes, or an open file
+    max_pixels : None: as many as there are
 
     Returns
     -------
@@ -103,15 +108,24 @@ def header(data, max_pixels):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=OPENED) as image:
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=OPENED) as image:
                 kind, (width, height) = image.format, image.size
     except Image.DecompressionBombError:
-        raise Unreadable(f'it claims more than the {max_pixels:,} pixels that are allowed') from None
+        most = max_pixels or Image.MAX_IMAGE_PIXELS
+        raise Unreadable(f'it claims more pixels than the {most:,} that are allowed') from None
     except Exception:       # what a parser raises on hostile bytes is not only OSError
         raise Unreadable('it is no JPEG, PNG, WebP, GIF, BMP, TIFF or PPM picture') from None
-    if width * height > max_pixels:
+    if max_pixels is not None and width * height > max_pixels:
         raise Unreadable(f'it claims {width} x {height} pixels; at most {max_pixels:,} are allowed')
     return kind
+
+
+def content_type(file):
+    """What a browser is told of an open file; bytes without a meaning where it is no picture of FORMATS."""
+    try:
+        return FORMATS[header(file)][0]
+    except Unreadable:
+        return 'application/octet-stream'
 
 
 def pixels(data, max_pixels):

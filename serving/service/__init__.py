@@ -1,0 +1,1 @@
+"""The web service over an index: an HTTP interface and a page."""
