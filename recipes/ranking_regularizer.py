@@ -19,6 +19,9 @@ MODES = {
                   'Two-head semi-hard'),
     'center': ({'train_mode': 'center', 'center_lambda': 0.003, 'center_alpha': 0.5, 'num_instances': 4},
                'Two-head center'),
+    # What the program did: its centers never moved, because it compares a string with an Enum.
+    'center_still': ({'train_mode': 'center', 'centers': 'still', 'center_lambda': 0.003, 'num_instances': 4},
+                     'Two-head center'),
     'vanilla': ({'train_mode': 'vanilla', 'sampler': 'random'}, 'Softmax'),
 }
 # ending of the name: (trunk, updates, decay of its BatchNorm averages)

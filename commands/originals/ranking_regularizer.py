@@ -3,6 +3,7 @@
 from commands.originals.script import Script, choice, folder, gpus, same, stands
 
 MODES = {mode: [f'--train_mode={mode}'] for mode in ('semi_hard', 'hard', 'cntr')}
+MODES['cntr'] += ['--centers=still']      # the program compares a string with an Enum: they never move
 MODES['vanilla'] = ['--train_mode=vanilla', '--sampler=random']
 MODES['hard_awtl'] = 'the original names this mode and does not implement it'
 

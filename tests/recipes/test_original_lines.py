@@ -46,8 +46,8 @@ LINES = {
                             ('dogs', 'dogs'), ('nabirds', 'birds'))
        for net, ending, updates in (('resnet50', '', 40000), ('inc4', '_inception_v4', 80000),
                                     ('densenet161', '_densenet161', 40000))
-       for name, mode in (('hard', 'hard --margin soft'), ('semi_hard', 'semi_hard --margin 0.2'), ('center', 'cntr'),
-                          ('vanilla', 'vanilla'))},
+       for name, mode in (('hard', 'hard --margin soft'), ('semi_hard', 'semi_hard --margin 0.2'),
+                          ('center_still', 'cntr'), ('vanilla', 'vanilla'))},
     **{f'{data}/{name}': JOBS + f'--data {theirs} --epochs {epochs} --loss {loss}'
        for data, theirs, epochs in (('cub200', 'Cub', 150), ('cars196', 'Car', 200), ('sop', 'Stanford', 200))
        for name, loss in (('sst', 'SSTLoss'), ('triplet_local', 'TripletLoss'), ('contrastive', 'ContrastiveLoss'))},
