@@ -9,8 +9,7 @@ class Ranking(PK):
     """P classes x K images; an epoch goes once over the classes, in random order, cut to a multiple of P.
 
     K images of a class are drawn without replacement; a class with fewer repeats them evenly.
-    DIFFERS: the original shuffles its classes once, so that those cut off are never trained on; here every epoch has an
-    order of its own.
+    Every epoch has an order of its own, as the original's loader, so other classes are cut off each time.
 
     Parameters: labels (N,); batch_size = P * K (32 = 8 x 4); num_instances = K.
     """
