@@ -9,7 +9,7 @@ import pathlib
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def fold(name):
+def fold(name) -> str:
     """A name as it is compared: lower case, `-` as `_`.
 
     >>> fold('CUB-200-2011')

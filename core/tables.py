@@ -30,30 +30,30 @@ class Table:
     (1, ['x.jpg'], array([ True]))
     """
 
-    def __init__(self, path, columns, lines):
+    def __init__(self, path, columns: dict, lines: list):
         self.path, self.columns, self.lines = str(path), columns, lines
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.lines)
 
-    def __contains__(self, name):
+    def __contains__(self, name: str) -> bool:
         return name in self.columns
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> list:
         return self.columns[name]
 
-    def error(self, row, message):
+    def error(self, row: int, message: str) -> UserError:
         """UserError that names the file and the line of a row."""
         return UserError(f'{printable(self.path)}, line {self.lines[row]}: {message}')
 
-    def filled(self, name):
+    def filled(self, name: str) -> list:
         """The column, none of whose values is empty or NaN; UserError naming the line of one that is."""
         for row, value in enumerate(self.columns[name]):
             if value.lower() in MISSING:
                 raise self.error(row, f'the column {name} is ' + ('NaN' if value else 'empty'))
         return self.columns[name]
 
-    def booleans(self, name):
+    def booleans(self, name: str) -> np.ndarray:
         """bool (N,): yes, y, true, t, 1, 1.0 and x in any case; no, n, false, f, 0, 0.0 and nothing."""
         words = [value.lower() for value in self.columns[name]]
         for row, word in enumerate(words):
@@ -62,7 +62,7 @@ class Table:
                                       f'{", ".join(TRUE)}; {", ".join(word for word in FALSE if word)} or nothing')
         return np.array([word in TRUE for word in words], dtype=bool)
 
-    def numbers(self, name):
+    def numbers(self, name: str) -> np.ndarray:
         """float64 (N,); UserError naming the line of a value that is no finite number."""
         out = np.empty(len(self), dtype=np.float64)
         for row, value in enumerate(self.columns[name]):
@@ -75,7 +75,7 @@ class Table:
         return out
 
 
-def whole_numbers(labels):
+def whole_numbers(labels) -> np.ndarray:
     """int64 (N,) of labels that are all written as whole numbers (no 01 beside 1, which are two), else str (N,).
 
     Example
@@ -92,7 +92,7 @@ def whole_numbers(labels):
     return np.array(labels, dtype=str)
 
 
-def read_table(path, needed=()):
+def read_table(path, needed=()) -> Table:
     """A CSV file with a header line.
 
     Blanks around names and values do not count, names are compared in lower case, a byte-order mark is skipped, and a

@@ -6,7 +6,7 @@ import re
 UNFIT = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
-def printable(text):
+def printable(text) -> str:
     r"""One line that any terminal shows as it is: what could steer it, or is no text, is spelled out.
 
     Parameters
@@ -32,7 +32,7 @@ def _spelled_out(match):
     return character.encode('unicode_escape').decode('ascii')
 
 
-def count(number, noun, plural=''):
+def count(number: int, noun: str, plural: str = '') -> str:
     """A number with its noun: '1 image', '2,000 images'.
 
     Parameters

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import io
 import os
+import stat
 import warnings
 
 import numpy as np
@@ -15,6 +16,7 @@ from core.text import printable
 # The largest cameras make 151 million pixels. A file of a few kilobytes can claim any number, and each thread that
 # decodes one would take 3 bytes for each of them.
 MAX_PIXELS = 160_000_000
+MAX_BYTES = 2 << 30     # of a file; 160 million pixels of 3 x 32 bits, uncompressed
 HEAD, TAIL = 1 << 12, 1 << 16    # bytes of a file in which its header and its end marker are looked for first
 
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp', '.tif', '.tiff', '.gif', '.ppm', '.pgm', '.pbm',
@@ -106,10 +108,10 @@ def check_header(path):
     JPEG and PNG say at their end that they are whole, so a file that was cut off is found; damage in the middle is not.
     Other formats are decoded, as nothing else tells.
     """
+    size = _file_size(path)
     try:
         with open(path, 'rb') as file:
             head = file.read(HEAD)
-            size = file.seek(0, os.SEEK_END)
             if not size:
                 raise BadImage(path, 'the file is empty')
             jpeg = _jpeg_header(head)
@@ -127,9 +129,10 @@ def check_header(path):
 def is_picture(path):
     """Whether a file without a telling name begins like a picture."""
     try:
+        _file_size(path)
         with open(path, 'rb') as file:
             return _kind(file.read(32)) is not None
-    except OSError:
+    except (OSError, BadImage):
         return False
 
 
@@ -144,7 +147,21 @@ def _kind(head):
     return 'HEIF' if head[4:8] == b'ftyp' and head[8:12] in HEIF else None
 
 
+def _file_size(path):
+    """Bytes of a regular file; BadImage for what is none (a pipe would wait for ever) and for one that is too large."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:      # ValueError: a NUL in the name
+        raise BadImage(path, getattr(error, 'strerror', None) or str(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImage(path, 'it is no file')
+    if status.st_size > MAX_BYTES:
+        raise BadImage(path, f'it has {status.st_size:,} bytes, more than the {MAX_BYTES:,} that are read')
+    return status.st_size
+
+
 def _bytes(path):
+    _file_size(path)
     try:
         return np.fromfile(path, dtype=np.uint8)
     except OSError as error:

@@ -152,6 +152,22 @@ def test_the_size_is_read_before_anything_is_decoded(tmp_path, kind):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000     # KiB; decoded it takes 1.2 GB
 
 
+def test_pipes_folders_and_giants_are_no_pictures(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    (tmp_path / 'folder.jpg').mkdir()
+    os.symlink('/dev/zero', tmp_path / 'zero.jpg')
+    os.symlink(tmp_path / 'loop.jpg', tmp_path / 'loop.jpg')
+    write(str(tmp_path / 'giant.png'))
+    monkeypatch.setattr(pictures, 'MAX_BYTES', 100)
+    for name, words in (('pipe', 'it is no file'), ('folder', 'it is no file'), ('zero', 'it is no file'),
+                        ('loop', 'symbolic links'), ('giant', 'bytes, more than the 100'), ('nul\0', 'null byte')):
+        path = str(tmp_path / f'{name}.{"png" if name == "giant" else "jpg"}')
+        for check in (read_image, check_header):
+            with pytest.raises(BadImage, match=words):
+                check(path)
+        assert not pictures.is_picture(path)
+
+
 def test_whatever_a_decoder_raises_is_a_bad_image(tmp_path):
     """A DirectDraw surface of an unknown layout raises NotImplementedError in PIL."""
     path = tmp_path / 'a.jpg'
