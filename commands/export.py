@@ -44,7 +44,7 @@ def run(args):
     """`export [--checkpoint=RUN]`. Returns the exit status."""
     network, folder = source(args)
     data, facts = run_data(folder, args.images)
-    output = args.output or str((folder.parent if folder else pathlib.Path('.')) / (
+    output = args.output or str((checkpoint.run_of(folder) if folder else pathlib.Path('.')) / (
         'net' if folder else args.backbone)) + exporting.FORMATS[args.format]
     if args.format == 'onnx' and not output.endswith('.onnx'):
         raise UserError(f'--output={output}: the name of an ONNX file must end in .onnx')
@@ -83,7 +83,7 @@ def run_data(folder, images):
     flags, state = checkpoint.read_args(folder), checkpoint.read_state(folder)
     facts = {'loss': flags.get('loss'), 'data': flags.get('data_name'), 'seed': flags.get('seed'),
              'epoch': state.get('epoch'), 'last': state.get('last'), 'best': state.get('best')}
-    result = folder.parent / 'result.json'
+    result = checkpoint.run_of(folder) / 'result.json'
     if result.is_file():
         told = json.loads(result.read_text(encoding='utf-8'))
         facts.update({key: told[key] for key in ('commit', 'command', 'recall', 'best_recall') if key in told})

@@ -1,5 +1,6 @@
 """A trained run as a function: pictures in, embeddings out."""
 
+import hashlib
 import json
 import pathlib
 
@@ -62,18 +63,41 @@ class Embedder:
 
 
 def params_file(source, which: str = 'last') -> pathlib.Path:
-    """The file of parameters behind a run folder, a checkpoint folder, or the file itself. Raises UserError."""
+    """The file of parameters behind a run folder, a checkpoint folder, or the file itself.
+
+    A run folder has the links `last` and `best`; where a crash left none, the newest complete checkpoint is taken.
+
+    Raises
+    ------
+    UserError : there is none, or it is not the file that the checkpoint's manifest describes
+    """
     source = pathlib.Path(source).expanduser()
     if source.is_file():
         return source
-    for folder in (source, source / which, source / 'last', source / (which + '.old'), source / 'last.old'):
+    kept = [folder for name in (which, 'last') for folder in sorted(source.glob(f'checkpoints/{name}-*'), reverse=True)
+            if folder.suffix != '.new']
+    for folder in (source, source / which, source / 'last', *kept):
         if (folder / PARAMS).is_file():
+            _verify(folder)
             return folder / PARAMS
     if not source.exists():
         raise UserError(f'{source}: there is no such file or folder. Give a run folder, one of its checkpoints, or a '
                         'file of parameters')
     raise UserError(f'{source} holds no trained network: expected {source}/{which}/{PARAMS}. Give the folder that '
                     'training printed')
+
+
+def _verify(folder):
+    """UserError unless the parameters of a checkpoint are those whose size and SHA-256 its manifest holds."""
+    try:
+        expected = json.loads((folder / 'manifest.json').read_text(encoding='utf-8'))[PARAMS]
+    except FileNotFoundError:
+        return                                      # written by `save` alone, or by an early version
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{folder / "manifest.json"} is damaged or cannot be read ({error})') from error
+    content = (folder / PARAMS).read_bytes()
+    if [len(content), hashlib.sha256(content).hexdigest()] != expected:
+        raise UserError(f'{folder / PARAMS} is damaged: its checksum is not that of manifest.json')
 
 
 def load(source, which: str = 'last', ctx=None, transform=None, batch_size: int = 32) -> Embedder:

@@ -1,5 +1,8 @@
 """models.load: a run as a function from pictures to embeddings."""
 
+import hashlib
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -57,6 +60,24 @@ def test_load_names_what_is_missing(tmp_path):
         models.load(tmp_path / 'none')
     with pytest.raises(UserError, match='holds no trained network'):
         models.load(tmp_path / 'empty')
+
+
+def test_load_finds_the_newest_checkpoint_without_a_link_and_sees_damage(run, tmp_path):
+    folder, net = run
+    store = tmp_path / 'other/checkpoints'
+    for name in ('last-00000001', 'last-00000020', 'last-00000300.new'):
+        (store / name).mkdir(parents=True)
+        (store / name / 'net.params').write_bytes(b'x')
+    file = store / 'last-00000020/net.params'
+    file.write_bytes((folder / 'last/net.params').read_bytes())
+    assert models.load(tmp_path / 'other', 'best').dim == 6
+    content = file.read_bytes()
+    manifest = {'net.params': [len(content), hashlib.sha256(content).hexdigest()]}
+    (file.parent / 'manifest.json').write_text(json.dumps(manifest))
+    assert models.load(tmp_path / 'other').dim == 6
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(UserError, match=r'net\.params is damaged'):
+        models.load(tmp_path / 'other')
 
 
 def test_restoring_a_checkpoint_brings_back_its_preprocessing(run):
