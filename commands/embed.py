@@ -2,6 +2,7 @@
 
 import pathlib
 
+from commands import exported
 from commands.results import inside_run
 from commands.session import Session, need_checkpoint
 from core.errors import UserError
@@ -11,14 +12,17 @@ from evaluation.settings import count
 
 def run(args):
     """`embed --checkpoint=RUN`: embeddings, labels and paths of the test images."""
-    source = need_checkpoint(args)
-    session = Session(args, source)
+    if exported.by_engine(args):
+        source, session = None, exported.EngineSession(args)
+    else:
+        source = need_checkpoint(args)
+        session = Session(args, source)
     split = getattr(session.data, args.part)
     if split is None:
         raise UserError('--part={}: --data_name={} has no such images. Fix: {}'.format(
             args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
     name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
-    output = args.output or str(inside_run(source, args, name)) + '.npz'
+    output = args.output or f'{inside_run(source, args, name) if source else exported.beside(args, name)}.npz'
     files = save_embeddings(output, session.embed(split, progress=True), split.labels,
                             [split.path(i) for i in range(len(split))], split.query,
                             [split.names[label] for label in split.labels])

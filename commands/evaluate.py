@@ -2,6 +2,7 @@
 
 import pathlib
 
+from commands import exported
 from commands import figures as pictures
 from commands.results import checkpoint_name, inside_run, result_folder, write_result
 from commands.session import Session, need_checkpoint
@@ -23,6 +24,8 @@ def run(args):
             pictures.of_file(folder, loaded, metric=args.metric, seed=args.seed, tsne_points=args.tsne_points)
         print(f'-> {folder}')
         return 0
+    if exported.by_engine(args):
+        return by_engine(args)
     source = need_checkpoint(args)
     folder = result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
     session = Session(args, source)
@@ -33,10 +36,26 @@ def run(args):
     rule = {'last': 'last', 'best': by_test}.get(name, 'evaluated')
     epoch = state['epoch'] - 1
     print(f'{source}: epoch {epoch}, {RULES[rule]}')
+    return finish(session, folder, rule, dict(checkpoint=str(source), epoch=epoch))
+
+
+def by_engine(args):
+    """Score an exported file, or a run by another engine than MXNet."""
+    if not args.checkpoint:
+        raise UserError(f'--engine={args.engine} needs --checkpoint=RUN or --checkpoint=FILE.onnx')
+    folder = result_folder(args.save_dir or exported.beside(args, 'evaluation'))
+    session = exported.EngineSession(args)
+    session.check_splits()
+    return finish(session, folder, 'evaluated', dict(checkpoint=args.checkpoint, model=session.engine.describe()))
+
+
+def finish(session, folder, rule, facts):
+    """Score the test images, print the table, write result.json and draw."""
+    args = session.args
     result, embeddings = session.scores(session.data.test, extended=True, progress=True)
     print(protocols.table(result))
-    write_result(folder, dict(result, checkpoint=str(source), epoch=epoch, data_name=args.data_name,
-                              data=session.found, args=vars(args), commit=commit()), rule)
+    write_result(folder, dict(result, **facts, data_name=args.data_name, data=session.found, args=vars(args),
+                              commit=commit()), rule)
     session.list_unreadable(folder / 'unreadable.txt')
     if args.figures and session.data.pairs is None:
         session.draw(folder, embeddings)

@@ -82,7 +82,7 @@ def run_data(folder, images):
         return None, {}
     flags, state = checkpoint.read_args(folder), checkpoint.read_state(folder)
     facts = {'loss': flags.get('loss'), 'data': flags.get('data_name'), 'seed': flags.get('seed'),
-             'epoch': state.get('epoch'), 'last': state.get('last'), 'best': state.get('best')}
+             'flags': flags, 'epoch': state.get('epoch'), 'last': state.get('last'), 'best': state.get('best')}
     result = checkpoint.run_of(folder) / 'result.json'
     if result.is_file():
         told = json.loads(result.read_text(encoding='utf-8'))

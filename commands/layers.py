@@ -10,11 +10,12 @@ import losses
 import models
 import recipes
 import samplers
-from commands import train_flags
+from commands import exported, train_flags
 from commands.parser import flags_of, known, parser_of, peek, positional
 from core.errors import UserError, pick_name
 from core.flags import path, switch
 from engine import checkpoint, optimizers
+from serving import engines
 
 
 def command_args(group):
@@ -28,8 +29,10 @@ def command_args(group):
 def checkpoint_args(group):
     """Flags of the commands that need a trained network."""
     switch(group, '--dry_run', help='check the command line, print the resolved flags as JSON and stop')
-    group.add_argument('--checkpoint', default='', metavar='RUN', help='run folder or checkpoint folder')
+    group.add_argument('--checkpoint', default='', metavar='RUN|FILE.onnx',
+                       help='run folder, checkpoint folder, or an exported file, which needs no MXNet')
     group.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
+    engines.add_args(group)
 
 
 def embed_args(group):
@@ -107,11 +110,10 @@ def parse(command, argv, description=''):
         argv = positional(argv, '--checkpoint')
     base, source = {}, path(peek(argv, 'resume' if command == 'train' else 'checkpoint'))
     if source:
-        folder = checkpoint.locate(source, peek(argv, 'which', default='last'))
         left_out = {'resume', 'dry_run', 'checkpoint', 'which', 'output', 'argv', 'allow_pickle'}
         if command != 'train':
             left_out |= {'save_dir', 'figures'}
-        base = checkpoint.read_args(folder)
+        base = flags_behind(source, argv)
         here, there = (datasets.resolve(name) for name in (
             peek(argv, *datasets.NAME_FLAGS, default=base['data_name']), base['data_name']))
         if here != there:
@@ -122,6 +124,13 @@ def parse(command, argv, description=''):
     args = parser.strict(argv)
     check(args, base, source, command)
     return args
+
+
+def flags_behind(source, argv):
+    """The flags that a checkpoint or an exported file was trained with."""
+    if exported.is_file(source):
+        return exported.flags_of(source)
+    return checkpoint.read_args(checkpoint.locate(source, peek(argv, 'which', default='last')))
 
 
 def check(args, base, source, command):

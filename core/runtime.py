@@ -6,6 +6,7 @@ happens at the first use of one of these names: a command line that is refused o
 """
 
 import functools
+import importlib.util
 import math
 import os
 import pathlib
@@ -43,6 +44,15 @@ def check_numpy(numpy):
     if int(numpy.__version__.split('.')[0]) >= 2:
         raise UserError(f'NumPy {numpy.__version__} is installed, but MXNet 1.9.1 needs NumPy 1.x. Fix: pip install '
                         '"numpy<2", or run bash scripts/setup.sh')
+
+
+@functools.lru_cache(maxsize=1)
+def has_mxnet():
+    """Whether MXNet is installed here; exported networks are embedded and scored without it."""
+    try:
+        return importlib.util.find_spec('mxnet') is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def explain_import_error(error, distribution):

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from core.errors import UserError, pick
 from core.lazy import lazy
-from core.runtime import mx, nd
 from evaluation import checks
 from evaluation.neighbours import threads
+from evaluation.neighbours.products import product, to_device, to_numpy
 from evaluation.settings import CLUSTERING
 
 sk_cluster = lazy('sklearn.cluster')
@@ -24,13 +24,13 @@ PRODUCTS = 2 ** 24      # no more than so many products at a time: 64 MB
 
 
 class Points:
-    """What faiss.contrib.clustering.kmeans asks of a data set; the nearest centre comes from MXNet's product."""
+    """What faiss.contrib.clustering.kmeans asks of a data set; the nearest centre comes from one product."""
 
     def __init__(self, x, ctx, done=lambda: None):
         self.x, self.ctx, self.done = x, ctx, done
         self.start = None    # centres to begin with; None: those that faiss draws
         self.squares = np.einsum('ij,ij->i', x, x)
-        self.device = nd.array(x, ctx=ctx)
+        self.device = to_device(x, ctx)
 
     def count(self):
         return self.x.shape[0]
@@ -44,7 +44,7 @@ class Points:
     def assign_to(self, centroids, weights=None):
         """(nearest centroid int64 (N,), squared distance (N,), sum of the points of each centroid (k, D))."""
         half = -0.5 * np.einsum('ij,ij->i', centroids, centroids)
-        centres, half = nd.array(centroids, ctx=self.ctx), nd.array(half, ctx=self.ctx)
+        centres, half = to_device(centroids, self.ctx), to_device(half, self.ctx)
         n, k = self.count(), len(centroids)
         nearest, closeness = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
         rows = max(1, min(ROWS, PRODUCTS // k))
@@ -54,7 +54,7 @@ class Points:
             nearest[part] = block.argmax(axis=1)
             closeness[part] = block[np.arange(len(block)), nearest[part]]
         for start in range(0, n, rows):
-            block = nd.FullyConnected(self.device[start:start + rows], centres, half, num_hidden=k).asnumpy()
+            block = to_numpy(product(self.device[start:start + rows], centres, half))
             step = -(-len(block) // threads.count())
             threads.run(lambda s, block=block, step=step, start=start: choose(start + s, block[s:s + step]),
                         range(0, len(block), step))
@@ -106,7 +106,7 @@ def kmeans(embeddings, k: int, seed: int = 0, n_init: int = 1, iterations: int =
     from faiss.contrib import clustering
     best, lowest = None, np.inf
     with tqdm(total=n_init * (iterations + 1), desc='k-means', unit='pass', disable=None, leave=False, delay=2) as bar:
-        points = Points(x, ctx or mx.cpu(), done=bar.update)
+        points = Points(x, ctx, done=bar.update)
         for run in range(n_init):
             if k <= PLUS_PLUS:
                 points.start = sk_cluster.kmeans_plusplus(x, k, random_state=seed + run)[0]

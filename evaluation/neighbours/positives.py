@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.neighbours.scores import Filter, Scores, down, product, take
+from evaluation.neighbours.products import product, take, to_numpy
+from evaluation.neighbours.scores import Filter, Scores, down
 
 # Queries of one product. In the order of their classes they meet their positives in one short stretch of the gallery:
 # a larger block makes the stretch longer and multiplies more pairs of different classes, a smaller one makes the
@@ -40,7 +41,7 @@ def best_positives(products: Filter, scores: Scores, labels: np.ndarray, queries
         rows = turn[start:start + ROWS]
         mine = labels[queries[rows]]
         span = by_class[np.searchsorted(classes, mine[0]):np.searchsorted(classes, mine[-1], side='right')]
-        values = product(take(products.left, rows), take(products.right, span)).asnumpy()
+        values = to_numpy(product(take(products.left, rows), take(products.right, span)))
         positive = (labels[galleries[span]][None, :] == mine[:, None]) & (span[None, :] != own[rows][:, None])
         floor[rows] = np.where(positive, values, np.inf).min(axis=1)
         values = np.where(positive, values, -np.inf)

@@ -8,45 +8,12 @@ its rows and those of its columns.
 import numpy as np
 from tqdm import tqdm
 
-from core.runtime import nd
 from evaluation.neighbours import threads
-from evaluation.neighbours.scores import product, take
+from evaluation.neighbours.products import Buffer, take
 
 ROWS = 1024     # of a product
 COLUMNS = 8192  # of a product: NumPy's comparison with one threshold for each row is fast on long rows only
 TILE = 64       # rows that a thread treats at a time, 2 MB; at most 255, as counts are added in bytes
-
-
-class Buffer:
-    """Room for a product, and what NumPy sees of it: on a CPU the memory itself, else a copy."""
-
-    def __init__(self, size, ctx):
-        self.array = nd.zeros((size,), ctx=ctx)
-        self.array.wait_to_read()
-        self.view = np.from_dlpack(Capsule(self.array)) if ctx.device_type == 'cpu' else None
-
-    def product(self, left, right):
-        """left . right^T as float32 (n, m), valid until the next call."""
-        shape = left.shape[0], right.shape[0]
-        out = product(left, right, out=self.array[:shape[0] * shape[1]].reshape(shape))
-        if self.view is None:
-            return out.asnumpy()
-        out.wait_to_read()
-        return self.view[:shape[0] * shape[1]].reshape(shape)
-
-
-class Capsule:
-    """NumPy's protocol around the DLPack capsule of an NDArray in CPU memory."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def __dlpack__(self, **options):
-        return self.array.to_dlpack_for_read()
-
-    @staticmethod
-    def __dlpack_device__():
-        return 1, 0
 
 
 def tiles(block, thresholds, first):
@@ -121,7 +88,7 @@ def sweep(products, low, high, own, count, report):
     report : called after each block with lists of (query int32, gallery int32, product float32) arrays
     """
     blocks = list(blocks_of(products.left.shape[0], products.right.shape[0], products.symmetric))
-    buffer = Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left.context)
+    buffer = Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left)
     for rows, columns in tqdm(blocks, desc='neighbours', unit='block', disable=None, leave=False, delay=2):
         block = buffer.product(take(products.left, rows), take(products.right, columns))
         here = np.flatnonzero((own[rows] >= columns.start) & (own[rows] < columns.stop))

@@ -78,9 +78,9 @@ class Measured:
 def products(x):
     """The yardstick."""
     from core.runtime import nd
-    from evaluation.neighbours.sweep import Buffer
+    from evaluation.neighbours.products import Buffer
     x = nd.array(x)
-    buffer = Buffer(2048 * 8192, x.context)
+    buffer = Buffer(2048 * 8192, x)
     for i in range(0, len(x), 2048):
         for j in range(0, len(x), 8192):
             buffer.product(x[i:i + 2048], x[j:j + 8192])

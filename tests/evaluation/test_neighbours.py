@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from evaluation.neighbours import lists, positives, scores, search, sweep
+from evaluation.neighbours import lists, positives, products, scores, search, sweep
 from evaluation.neighbours.scores import Filter, Scores
 
 
@@ -128,22 +128,22 @@ def test_products_keep_their_bound(metric):
         x = (x * (1 + spread * rng.rand(len(x), 1)) + offset).astype(np.float32)
         queries, galleries = np.arange(100), np.arange(50, 440)
         exactly = Scores(x, metric)
-        products = Filter(exactly, queries, galleries)
-        f = products.product(slice(0, 100), slice(0, 390)).astype(np.float64)
+        filtered = Filter(exactly, queries, galleries)
+        f = filtered.product(slice(0, 100), slice(0, 390)).astype(np.float64)
         exact = exactly.pairs(np.repeat(queries, 390), np.tile(galleries, 100)).reshape(100, 390)
-        off = np.abs(f - exact - products.shift[:, None]) / products.error[:, None]
+        off = np.abs(f - exact - filtered.shift[:, None]) / filtered.error[:, None]
         assert 0.001 < off.max() < 1.0
 
 
 def test_a_device_that_multiplies_coarsely_is_noticed(monkeypatch):
     # products of 10 bits, as from half-precision units: the bound is widened, the ranks stay right
-    exact = scores.product
+    exact = products.product
 
-    def coarse(left, right, out=None):
+    def coarse(left, right, bias=None, out=None):
         rounded = exact(left, right).astype('float16').astype('float32')
         return rounded if out is None else rounded.copyto(out)
     monkeypatch.setattr(scores, 'product', coarse)
-    monkeypatch.setattr(sweep, 'product', coarse)
+    monkeypatch.setattr(products, 'product', coarse)
     monkeypatch.setattr(positives, 'product', coarse)
     x, labels, _ = clustered(6)
     expected = search.ranks(x, labels, small=10 ** 9)

@@ -215,3 +215,44 @@ def test_the_command_names_the_flag(trained, tmp_path, monkeypatch, flags, words
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=words):
         cli.run(['export', f'--checkpoint={trained}', *flags])
+
+
+ALONE = '''
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('mxnet', 'gluoncv', 'gluoncv2', 'onnx'):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Blocked())
+from commands import cli
+sys.exit(cli.run(sys.argv[1:]))
+'''
+
+
+def test_evaluate_and_embed_run_from_the_file_alone_and_find_what_the_run_found(trained, tmp_path, capsys):
+    file = tmp_path / 'net.onnx'
+    cli.run(['export', f'--checkpoint={trained}', f'--output={file}'])
+    cli.run(['evaluate', f'--checkpoint={trained}', '--figures=false', f'--save_dir={tmp_path}/mxnet', '--nmi'])
+    cli.run(['embed', f'--checkpoint={trained}', f'--output={tmp_path}/mxnet.npz'])
+    for command in (['evaluate', f'--checkpoint={file}', '--figures=false', '--nmi'],
+                    ['embed', f'--checkpoint={file}']):
+        done = subprocess.run([sys.executable, '-c', ALONE, *command], cwd=ROOT, capture_output=True, text=True,
+                              env={**os.environ, 'PYTHONPATH': str(ROOT)}, check=False)
+        assert done.returncode == 0, done.stderr
+    ours, theirs = (json.loads((tmp_path / name / 'result.json').read_text()) for name in ('net_evaluation', 'mxnet'))
+    for key in ('recall', 'map_at_r', 'nmi_geometric'):
+        assert ours[key] == theirs[key], key
+    assert 'float32, 32 px' in ours['model']
+    ours, theirs = (np.load(tmp_path / name) for name in ('net_embeddings.npz', 'mxnet.npz'))
+    np.testing.assert_allclose(ours['embeddings'], theirs['embeddings'], atol=2e-5)
+    assert (ours['paths'] == theirs['paths']).all()
+    with pytest.raises(UserError, match='--transform=margin is not what'):
+        cli.run(['embed', f'--checkpoint={file}', '--transform=margin'])
+    capsys.readouterr()
+
+
+def test_a_run_is_scored_by_another_engine(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert cli.run(['evaluate', f'--checkpoint={trained}', '--engine=onnxruntime', '--figures=false']) == 0
+    result = json.loads((trained / 'evaluation_onnxruntime_float32/result.json').read_text())
+    assert result['recall'] == json.loads((trained / 'result.json').read_text())['recall']
