@@ -150,6 +150,8 @@ def check(args, base, source, command):
     if args.sampler not in criterion.samplers:
         raise UserError('--sampler={} does not fit --loss={}: {} Legal samplers: {}'.format(
             args.sampler, args.loss, criterion.sampler_reason, ', '.join(criterion.samplers)))
+    if command == 'train':
+        samplers.check_negatives(args, criterion.needs_negatives(args))
     if command == 'train' and source:
         args.save_dir = str(checkpoint.run_of(source))
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):

@@ -15,15 +15,15 @@ and compared: `published | ours | difference`. Stopped anywhere, the same comman
 
 import contextlib
 import json
+import os
 import pathlib
-import shlex
 import signal
-import subprocess
 import sys
 from collections import namedtuple
 
 import recipes
 from commands import row_tables
+from commands.children import STOPPED, call
 from commands.row_tables import resolved
 from commands.words import absolute, flag_of, join_values, plain, words_of
 from core.errors import UserError, pick_name
@@ -51,6 +51,7 @@ def run(args):
         return 0
     name = pick_name('SET', args.words[0], SETS)
     request = read(name, args.words[1:])
+    os.chdir(ROOT)    # data sets and runs are the project's, wherever this is called from
     if {'help', 'h'} & set(request.options):
         print(f'{__doc__}\nROWs of {name}: {" ".join(dict.fromkeys(row.name for row in recipes.rows(name)))}')
         return 0
@@ -140,7 +141,7 @@ def run_all(name, request):
     failed, prepared = [], set()
     for row in request.rows:
         status = run_row(row, request, prepared)
-        if status in (130, 143, -signal.SIGINT, -signal.SIGTERM):
+        if status in STOPPED:
             print(f'stopped in {row.data}/{row.name}: the same command goes on', flush=True)
             return 130 if status in (130, -signal.SIGINT) else 143
         if status:
@@ -223,21 +224,7 @@ def score(row, request, folder):
             continue
         quiet = ['--figures=false'] if which == 'best' else []
         status = call(['evaluate', f'--checkpoint={folder}', f'--which={which}', f'--save_dir={folder / place}',
-                       *passed, *quiet])
+                       '--nmi', *passed, *quiet])
         if status:
             return status
     return 0
-
-
-def call(words):
-    """Run `main.py WORDS` in the project's folder. An interruption reaches it once, and it saves before it stops."""
-    print('python3 main.py ' + shlex.join(words), flush=True)
-    child = subprocess.Popen([sys.executable, str(ROOT / 'main.py'), *words], cwd=ROOT)
-    # a terminal sends SIGINT to both; SIGTERM comes to this process alone
-    before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
-              signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))}
-    try:
-        return child.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 
+from core import flags
 from core.errors import UserError
 from core.tables import read_table
-from core.text import printable
+from core.text import count, printable
 from datasets.records import Data, Split
 from datasets.scan import PARTS, scan, scan_flat
+from datasets.summary import counted
 
 BOX = ('x', 'y', 'w', 'h')
 UNLABELLED = '(unlabelled)'     # the one class of photos without labels
@@ -17,7 +19,7 @@ UNLABELLED = '(unlabelled)'     # the one class of photos without labels
 
 def add_args(group):
     """Flags of the data set `folder`."""
-    group.add_argument('--split', default='auto', metavar='auto|classes|within|none|FILE',
+    group.add_argument('--split', type=split_of, default='auto', metavar='auto|classes|within|none|FILE',
                        help='which images train: classes: the first half of the classes, by sorted name, the others '
                             'are for testing; within: the first half of the images of each class, for a few classes; '
                             'none: all are for testing and labels are not used (embed); FILE: a CSV with the columns '
@@ -28,6 +30,11 @@ def add_args(group):
 def options(args):
     """{option of `load`: value} of parsed flags."""
     return {'split': args.split}
+
+
+def split_of(text):
+    """The type of --split: one of its words, or the absolute path of a file."""
+    return text if text in ('auto', 'classes', 'within', 'none') else flags.path(text)
 
 
 def load(root=None, *, split='auto'):
@@ -79,7 +86,7 @@ def from_folder(root, split):
         listing = scan_flat(root)
         table = {'path': listing.paths, 'ignored': dict(listing.ignored)}
     if not listing.paths:
-        what = ', '.join(f'{count} {words}' for words, count in listing.ignored.items())
+        what = ', '.join(counted(listing.ignored))
         raise UserError(f'{printable(root)} holds no image (ROOT/CLASS/IMAGE)' + (f'; ignored: {what}' if what else ''))
     if split == 'none':
         del table['label']
@@ -140,7 +147,7 @@ def without_duplicates(table, listed, notes):
                                         f'{printable(table[name][row])!r}, and in line {listed.lines[before]} '
                                         f'{printable(table[name][before])!r}')
     if len(kept) < len(listed):
-        notes.append(f'{len(listed) - len(kept)} images were listed more than once and count once')
+        notes.append(f'{count(len(listed) - len(kept), "row")} named an image again and count once')
     return take(table, kept)
 
 
@@ -153,10 +160,9 @@ def take(table, rows):
     return {name: of(values) for name, values in table.items()}
 
 
-def with_split_of(table, path, folder, notes):
+def with_split_of(table, file, folder, notes):
     """The table with the split column of another CSV, joined by path; images that it does not name are left out."""
-    path = os.path.expanduser(path)
-    other = read_table(path, ('path', 'split'))
+    other = read_table(os.path.expanduser(file), ('path', 'split'))
     row_of = {name: row for row, name in enumerate(table['path'])}
     rows, seen = [], set()
     for row, name in enumerate(shortest(other['path'], folder)):
@@ -169,7 +175,7 @@ def with_split_of(table, path, folder, notes):
     chosen = parts(other)
     order = np.argsort(rows, kind='stable')
     if len(rows) < len(row_of):
-        notes.append(f'{len(row_of) - len(rows)} images are not named in {printable(path)} and left out')
+        notes.append(f'{count(len(row_of) - len(rows), "image")} not named in {printable(file)} and left out')
     return dict(take(table, [rows[k] for k in order]), split=[chosen[k] for k in order])
 
 

@@ -38,7 +38,7 @@ class Split:
         (classification) are given the same.
     query : None or bool (N,): True for a query, False for a gallery image
     boxes : None or float (N, 4): x, y, w, h in pixels, from the top left corner
-    super_label : None or int (N,): the class of classes (SOP: bicycle, cabinet, ...)
+    super_label : None or int (N,): the super-class (SOP: bicycle, cabinet, ...)
     reader : None, or callable row -> uint8 (H, W, 3) RGB or (H, W), for images that are not files
     rows : (N,) what `reader` is asked for; None: 0..N-1
 

@@ -19,7 +19,7 @@ Listing.__doc__ = """Pictures of a folder.
 paths : list of str, relative to the folder, sorted within their class
 labels : list of str, the class folder of each; '' without one
 parts : list of str, values of PARTS, or None when there are no folders of parts
-ignored : Counter {words: number} of what was not taken
+ignored : Counter {words in the singular, such as 'file ending in .txt': number} of what was not taken
 """
 
 
@@ -39,7 +39,7 @@ def scan(root):
     if parts:
         for name in inside:
             if name not in parts:
-                ignored[f'the folder {printable(name)} beside {" and ".join(sorted(parts))}'] += 1
+                ignored[f'folder {printable(name)} beside {" and ".join(sorted(parts))}'] += 1
                 continue
             classes, files = _entries(os.path.join(root, name), ignored)
             outside += [os.path.join(root, name, file) for file in files]
@@ -50,7 +50,7 @@ def scan(root):
             _add(listing, root, label, label)
     for path in outside:
         if _taken(path, ignored):
-            ignored['pictures outside a class folder'] += 1
+            ignored['picture outside a class folder'] += 1
     return listing
 
 
@@ -71,7 +71,7 @@ def _entries(path, ignored):
         raise UserError(f'{printable(path)} cannot be read: {error.strerror}') from error
     for name, is_dir in entries:
         if is_dir and name.lower() in RUBBISH:
-            ignored[f'the folder {name}'] += 1
+            ignored[f'folder {name}'] += 1
     return (sorted(name for name, is_dir in entries if is_dir and name.lower() not in RUBBISH),
             sorted(name for name, is_dir in entries if not is_dir))
 
@@ -82,7 +82,7 @@ def _add(listing, root, inside, label, part=None):
     for folder, folders, files in os.walk(os.path.join(root, inside), onerror=_refuse):
         for name in folders:
             if name.lower() in RUBBISH:
-                listing.ignored[f'the folder {name}'] += 1
+                listing.ignored[f'folder {name}'] += 1
         folders[:] = sorted(name for name in folders if not name.startswith('.') and name.lower() not in RUBBISH)
         base = os.path.relpath(folder, root)
         found += [os.path.normpath(os.path.join(base, file)) for file in files
@@ -102,5 +102,5 @@ def _taken(path, ignored):
     ending = os.path.splitext(path)[1].lower()
     if ending in SUFFIXES or (not ending and is_picture(path)):
         return True
-    ignored[f'files ending in {printable(ending)}' if ending else 'files without an ending that are no pictures'] += 1
+    ignored[f'file ending in {printable(ending)}' if ending else 'file without an ending that is no picture'] += 1
     return False

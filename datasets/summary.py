@@ -3,17 +3,9 @@
 import numpy as np
 
 from core.errors import UserError
+from core.text import count, printable
 
 TITLES = {'train': 'training', 'test': 'test', 'val': 'validation'}
-
-
-def count_of(number, word):
-    """'1 image', '2 images', '3 classes'.
-
-    >>> count_of(1, 'image'), count_of(2000, 'class')
-    ('1 image', '2,000 classes')
-    """
-    return f'{number:,} {word}' + ('' if number == 1 else 'es' if word.endswith('s') else 's')
 
 
 def summary(data):
@@ -48,21 +40,33 @@ def lines(found):
             facts = found[part]
             least = facts['smallest_class']
             queries = f', {facts["query"]:,} of them queries' if 'query' in facts else ''
-            out.append(f'  {title}: {count_of(facts["images"], "image")} of {count_of(facts["classes"], "class")}'
-                       f'{queries}; smallest class: {least["name"]} ({count_of(least["images"], "image")})')
+            if found['protocol'] == 'unlabelled':
+                out.append(f'  {title}: {count(facts["images"], "image")} without labels')
+                continue
+            out.append(f'  {title}: {count(facts["images"], "image")} of {count(facts["classes"], "class", "classes")}'
+                       f'{queries}; smallest class: {least["name"]} ({count(least["images"], "image")})')
     if 'pairs' in found:
-        out.append(f'  {count_of(found["pairs"], "pair")}')
+        out.append(f'  {count(found["pairs"], "pair")}')
     if found['unreadable']:
-        out.append(f'  left out, as it cannot be read: {count_of(found["unreadable"], "image")}')
+        out.append(f'  left out, as it cannot be read: {count(found["unreadable"], "image")}')
     if found['ignored']:
-        out.append('  ignored: ' + ', '.join(f'{number:,} {words}' if number > 1 or 'folder' not in words else words
-                                             for words, number in sorted(found['ignored'].items())))
+        out.append('  ignored: ' + ', '.join(counted(found['ignored'])))
     return out
+
+
+def counted(ignored):
+    """Words for what was ignored.
+
+    >>> counted({'file ending in .txt': 2, 'folder __MACOSX': 1})
+    ['2 files ending in .txt', '1 folder __MACOSX']
+    """
+    return [' '.join([count(number, words.split(' ', 1)[0]), *words.split(' ', 1)[1:]])
+            for words, number in sorted(ignored.items())]
 
 
 def unreadable_list(data):
     """Text of the file that lists what was left out: path, tab, reason."""
-    return ''.join(f'{path}\t{reason}\n' for path, reason in data.unreadable)
+    return ''.join(f'{printable(path)}\t{reason}\n' for path, reason in data.unreadable)
 
 
 def check_trainable(data):
@@ -81,8 +85,8 @@ def check_trainable(data):
     fix = ('Fix: --split=within trains on the first half of the images of each class and tests on the others; or give '
            'more classes (four at least), or a split of your own with --split=FILE')
     if len(counts) < 2 or (data.protocol == 'zero-shot' and len(tested) < 2):
-        raise UserError(f'{count_of(len(counts), "class")} to train on and {len(tested)} to test on are too few: '
-                        f'both need two at least. {fix}')
+        raise UserError(f'{count(len(counts), "class", "classes")} to train on and {len(tested)} to test on are '
+                        f'too few: both need two at least. {fix}')
     if counts.max() < 2:
         raise UserError('every training class has a single image, so there is no pair of the same class. Fix: is the '
                         'folder above the class folders right (ROOT/CLASS/IMAGE)? A class needs two images at least')

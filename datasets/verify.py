@@ -22,6 +22,7 @@ from core.errors import UserError
 from core.files import write_atomic
 from core.text import printable
 from datasets.pictures import BadImage, check_header, read_image
+from datasets.preparation.download import writable
 from datasets.threads import default_workers
 
 HEADER, DECODED = 1, 2      # how well a file was looked at
@@ -159,7 +160,9 @@ def _remembered(cache):
 
 
 def _remember(cache, known):
-    """Write what `_remembered` reads; a folder that cannot be written is left alone."""
+    """Write what `_remembered` reads; a folder that may not be written is left alone."""
+    if not (writable(cache.parent) if cache.parent.exists() else writable(cache.parent.parent)):
+        return
     keys = np.frombuffer(b''.join(known), dtype='V12')
     facts = np.array(list(known.values()), dtype=np.int64)
     try:

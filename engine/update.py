@@ -3,7 +3,7 @@
 import numpy as np
 
 from core.errors import UserError
-from core.gluon_internals import parameters_of, set_update_counts, update_counts, updaters_of
+from core.gluon_internals import named_parameters, parameters_of, set_update_counts, update_counts, updaters_of
 from core.runtime import gluon, mx, nd
 from engine import forms
 
@@ -20,19 +20,18 @@ class Update:
     """
 
     def __init__(self, net, criterion, optimizer, gather=1, kvstore=None):
-        own, params = criterion.own_optimizer(), gluon.ParameterDict()
-        params.update(net.collect_params())
-        if own is None:
-            params.update(criterion.collect_params())
-        name, constants = optimizer
-        self.of_network = list(net.collect_params().values())
-        self.of_criterion = list(criterion.collect_params().values())
-        self.criterion, self.home = criterion, next(iter(params.values())).list_ctx()[0]
+        own, (name, constants) = criterion.own_optimizer(), optimizer
+        self.of_network, self.of_criterion = parameters_in(net), parameters_in(criterion)
+        params = [*self.of_network, *(self.of_criterion if own is None else ())]
+        # by the place in the network: the names that Gluon sorts by count the layers made before in this process
+        self.place = {id(p): 'net.' + name for name, p in named_parameters(net).items()}
+        self.place.update({id(p): 'criterion.' + name for name, p in named_parameters(criterion).items()})
+        self.criterion, self.home = criterion, params[0].list_ctx()[0]
         self.gather, self.base = gather, constants['learning_rate']
         self.trainers = [gluon.Trainer(params, forms.create(name, constants), kvstore=kvstore, update_on_kvstore=False)]
         self.names = [name]
-        if own is not None and criterion.collect_params():
-            self.trainers.append(gluon.Trainer(criterion.collect_params(), forms.create(*own), kvstore=None))
+        if own is not None and self.of_criterion:
+            self.trainers.append(gluon.Trainer(self.of_criterion, forms.create(*own), kvstore=None))
             self.names.append(own[0])
         self.own_lr = [trainer.learning_rate for trainer in self.trainers]
         if gather > 1:
@@ -84,21 +83,30 @@ class Update:
         found = {}
         for number, trainer in enumerate(self.trainers):
             for index, state in updaters_of(trainer)[0].states.items():
-                for place, array in flat(state):
-                    found['state/{}/{}/{}'.format(number, index, '.'.join(map(str, place)))] = array
+                name = self.place[id(parameters_of(trainer)[index])]
+                for part, array in flat(state):
+                    found['state/{}/{}/{}'.format(number, name, '.'.join(map(str, part)))] = array
         if self.gather > 1:
-            for number, parameter in enumerate(self.parameters()):
+            for parameter in self.parameters():
                 for device, array in enumerate(parameter.list_grad()):
-                    found[f'gradient/{number}/{device}'] = array
+                    found[f'gradient/{self.place[id(parameter)]}/{device}'] = array
         found.update({'pending/' + name: array for name, array in self.criterion.pending().items()})
         return {name: array.copyto(mx.cpu()) for name, array in found.items()}
 
     def description(self):
         """What the arrays belong to: a list of dicts that JSON can hold."""
-        return [{'name': name, 'num_update': optimizer.num_update, 'm_schedule': getattr(optimizer, 'm_schedule', None),
-                 'counts': {str(device): {str(i): n for i, n in counts.items()}
-                            for device, counts in update_counts(optimizer).items()}}
-                for name, optimizer in zip(self.names, (updaters_of(t)[0].optimizer for t in self.trainers))]
+        found = []
+        for name, trainer in zip(self.names, self.trainers):
+            optimizer, places = updaters_of(trainer)[0].optimizer, self.places(trainer)
+            found.append({'name': name, 'num_update': optimizer.num_update,
+                          'm_schedule': getattr(optimizer, 'm_schedule', None),
+                          'counts': {str(device): {places[i]: n for i, n in counts.items()}
+                                     for device, counts in update_counts(optimizer).items()}})
+        return found
+
+    def places(self, trainer):
+        """Where in network or criterion each parameter of a gluon.Trainer stands, in its order."""
+        return [self.place[id(parameter)] for parameter in parameters_of(trainer)]
 
     def restore(self, arrays, description, file):
         """Go on from arrays() and description(); `file` is what an error names."""
@@ -108,29 +116,33 @@ class Update:
                             f'{", ".join(names)}, whose state another optimizer cannot take over. Fix: leave --optim '
                             'out, or start a new run')
         for number, (trainer, entry) in enumerate(zip(self.trainers, description)):
-            parameters = parameters_of(trainer)
+            parameters, places = parameters_of(trainer), self.places(trainer)
+            groups = {}
+            for name, array in arrays.items():
+                if name.startswith(f'state/{number}/'):
+                    _, _, place, part = name.split('/')
+                    groups.setdefault(place, {})[part] = array
             for updater in updaters_of(trainer):
-                for index, parameter in enumerate(parameters):
-                    prefix = f'state/{number}/{index}/'
-                    saved = {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}
-                    if not saved and str(index) not in entry['counts'].get('0', {}):
+                for index, (parameter, place) in enumerate(zip(parameters, places)):
+                    saved = groups.get(place, {})
+                    if not saved and place not in entry['counts'].get('0', {}):
                         continue    # a parameter that never had a gradient
                     weight = parameter.list_data()[0]
                     state = updater.optimizer.create_state_multi_precision(index, weight)
-                    for place, array in flat(state):
-                        name = '.'.join(map(str, place))
+                    for part, array in flat(state):
+                        name = '.'.join(map(str, part))
                         if name not in saved or saved[name].shape != array.shape:
-                            raise UserError(f'{file} does not fit: it has no state {name} of {parameter.name} with the '
-                                            f'shape {array.shape}')
+                            raise UserError(f'{file} does not fit: it has no state {name} of {place} with the shape '
+                                            f'{array.shape}')
                         array[:] = saved[name].as_in_context(array.context)
                     updater.states[index], updater.states_synced[index] = state, False
             self.set_counts(trainer, entry['num_update'], entry['m_schedule'],
-                            {int(d): {int(i): int(n) for i, n in counts.items()}
-                             for d, counts in entry['counts'].items()})
+                            {int(device): {places.index(place): int(n) for place, n in counts.items()}
+                             for device, counts in entry['counts'].items()})
         if self.gather > 1:
-            for number, parameter in enumerate(self.parameters()):
+            for parameter in self.parameters():
                 for device, gradient in enumerate(parameter.list_grad()):
-                    saved = arrays.get(f'gradient/{number}/{device}')
+                    saved = arrays.get(f'gradient/{self.place[id(parameter)]}/{device}')
                     if saved is not None and saved.shape == gradient.shape:
                         gradient[:] = saved.as_in_context(gradient.context)
         self.criterion.restore_pending({name[len('pending/'):]: array.as_in_context(self.home)
@@ -138,6 +150,7 @@ class Update:
 
     @staticmethod
     def set_counts(trainer, num_update, m_schedule, counts):
+        """Let the optimizer of a gluon.Trainer count on from there."""
         optimizer = updaters_of(trainer)[0].optimizer
         optimizer.num_update = num_update
         if m_schedule is not None:
@@ -145,21 +158,36 @@ class Update:
         set_update_counts(optimizer, counts)
 
     def restore_pickles(self, saved):
-        """Go on from the [(states, optimizer)] that version 1 pickled."""
+        """Go on from the [(states, optimizer)] that version 1 pickled, numbered in the order of Gluon's names."""
         for trainer, (states, before) in zip(self.trainers, saved):
             now = updaters_of(trainer)[0].optimizer
             if type(before) is not type(now):
                 raise UserError(f'--optim means {type(now).__name__} here, but the run that is resumed was trained '
                                 f'with {type(before).__name__}. Fix: --optim, or start a new run')
+            parameters = parameters_of(trainer)
+            order = sorted(range(len(parameters)), key=lambda i: parameters[i].name)
+            states = {order[i]: state for i, state in states.items()}
+            wrong = [parameters[i].name for i, state in states.items()
+                     if any(array.shape != parameters[i].shape for _, array in flat(state))]
+            if wrong:
+                raise UserError(f'the optimizer states of the run do not fit {wrong[0]}: an older version made another '
+                                'network. Fix: start a new run with --pretrained=RUN/last/net.params')
             for updater in updaters_of(trainer):
                 updater.states, updater.states_synced = dict(states), dict.fromkeys(states, False)
-            self.set_counts(trainer, before.num_update, getattr(before, 'm_schedule', None), update_counts(before))
+            self.set_counts(trainer, before.num_update, getattr(before, 'm_schedule', None),
+                            {device: {order[i]: n for i, n in counts.items()}
+                             for device, counts in update_counts(before).items()})
 
 
-def flat(state, place=()):
-    """[(place in the nested tuples, NDArray)] of an optimizer's state of one parameter."""
+def parameters_in(block):
+    """Every Parameter of a block once, in the order of its layers."""
+    return list({id(parameter): parameter for parameter in named_parameters(block).values()}.values())
+
+
+def flat(state, part=()):
+    """[(position in the nested tuples, NDArray)] of an optimizer's state of one parameter."""
     if state is None:
         return []
     if isinstance(state, (list, tuple)):
-        return [item for i, part in enumerate(state) for item in flat(part, (*place, i))]
-    return [(place, state)]
+        return [item for i, inner in enumerate(state) for item in flat(inner, (*part, i))]
+    return [(part, state)]

@@ -2,6 +2,7 @@
 
 import functools
 
+from core.errors import UserError
 from core.runtime import gluon
 
 
@@ -26,6 +27,7 @@ class Criterion:
     feature = None
     warm_up = False
 
+    num_classes = None    # classes that the loss has parameters for, None: it has none
     rows = None    # images in the batch: a constant of the traced graph, for operators that need a size
 
     def __new__(cls, *args, **kwargs):
@@ -33,6 +35,7 @@ class Criterion:
         return object.__new__(_block(cls))
 
     def __call__(self, out, batch):
+        self.check_labels(batch.label)
         inputs = self.inputs(out, batch)
         if self.rows != batch.label.shape[0]:
             self.rows = batch.label.shape[0]
@@ -52,6 +55,24 @@ class Criterion:
     def notes(args):
         """Sentences that main.py prints before training, such as a given flag that this loss does not read."""
         return []
+
+    def check_labels(self, label):
+        """Raise UserError for a label that the loss has no weights for; MXNet would take those of the last class.
+
+        Asked of a CPU alone: a GPU would have to be waited for at every step.
+        """
+        if self.num_classes and label.context.device_type == 'cpu':
+            label = label.asnumpy()
+            if label.max() >= self.num_classes or label.min() < 0:
+                wrong = int(label.max() if label.max() >= self.num_classes else label.min())
+                raise UserError(f'a batch has the label {wrong}, but the loss was built for num_classes='
+                                f'{self.num_classes}, labels 0 to {self.num_classes - 1}. Fix: num_classes={wrong + 1} '
+                                'or more, or labels from 0 on')
+
+    @staticmethod
+    def needs_negatives(args):
+        """Whether a batch of one class teaches this loss nothing, or something wrong; such batches are refused."""
+        return True
 
     def inputs(self, out, batch):
         """Choose the tensors of the equation; indices may be mined here, outside the gradient."""

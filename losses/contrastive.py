@@ -2,8 +2,8 @@
 
 from core.flags import bounded
 from losses import functional
+from losses.arguments import add_normalized
 from losses.base import Criterion
-from losses.sst import add_normalized
 
 
 class Contrastive(Criterion):

@@ -12,8 +12,11 @@ i and the points of j (`pair_distances`, `pair_similarities`).
 # losses, cost O(N^2), and every sample takes part in the gradient. With two samples a class both are the same.
 """
 
+import os
+
 from core import flags
 from core.errors import UserError
+from core.normalize import l2_normalize
 from losses import functional
 
 
@@ -22,12 +25,39 @@ def add_args(group, n_inner_pts=0):
     group.add_argument('--n_inner_pts', type=flags.bounded(int, 0), default=n_inner_pts, metavar='N',
                        help='synthetic points between two positives (Embedding Expansion); 0: none. More points cost '
                             'memory with (N + 1)^2; the paper uses 2 (default: %(default)s)')
-    group.add_argument('--ee_l2norm', type=flags.boolean, nargs='?', const=True, default=True, metavar='BOOL',
-                       help='normalise the synthetic points to length 1 (default: %(default)s)')
+    flags.switch(group, '--ee_l2norm', default=True,
+                 help='normalise the synthetic points to length 1 (default: %(default)s)')
+
+
+COPIES = 8     # matrices of all distances that a step holds at once, about: forward, masks, backward
+
+
+def physical_memory():
+    """Bytes of memory of this machine; infinite where the system does not say."""
+    try:
+        return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    except (AttributeError, ValueError, OSError):
+        return float('inf')
+
+
+def check_memory(n_inner_pts, batch_size, memory=None):
+    """Raise UserError when the distances of all original and synthetic points do not fit into `memory` bytes.
+
+    memory : None: that of this machine
+    """
+    memory = physical_memory() if memory is None else memory
+    points = (n_inner_pts + 1) * batch_size
+    needed = COPIES * 4 * points ** 2
+    if n_inner_pts and needed > memory:
+        most = max(int((memory / (COPIES * 4)) ** 0.5 / batch_size) - 1, 0)
+        raise UserError(f'--n_inner_pts={n_inner_pts} makes {points:,} points of a batch of {batch_size}, whose '
+                        f'distances take about {needed / 1e9:,.0f} GB of memory; this machine has {memory / 1e9:,.0f}. '
+                        f'Fix: --n_inner_pts={most} or less (the paper: 2), or a smaller --batch_size')
 
 
 def check_batch(n_inner_pts, batch_size, num_instances=None):
-    """Raise UserError unless the rows of a batch pair up."""
+    """Raise UserError unless the rows of a batch pair up and all of its points fit into memory."""
+    check_memory(n_inner_pts, batch_size)
     if n_inner_pts and batch_size % 2:
         raise UserError(f'--n_inner_pts={n_inner_pts} pairs the rows of a batch, but --batch_size={batch_size} is '
                         'odd. Fix: an even batch '
@@ -52,7 +82,7 @@ def between(F, a, b, n, l2_norm=True):
     a, b : (B, D). Returns a list of n tensors (B, D): (k b + (n + 1 - k) a) / (n + 1), k = 1..n, normalised if asked.
     """
     points = [(k * b + (n + 1 - k) * a) / (n + 1) for k in range(1, n + 1)]
-    return [functional.l2_normalize(F, point) for point in points] if l2_norm else points
+    return [l2_normalize(F, point) for point in points] if l2_norm else points
 
 
 def expand(F, x, n, l2_norm=True):

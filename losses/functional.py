@@ -4,11 +4,6 @@ Notation: x (n, D) and y (m, D) are rows of embeddings, label (n,).
 """
 
 
-def l2_normalize(F, x, eps=1e-10):
-    """x / sqrt(sum_d x_d^2 + eps) of each row of x (n, D)."""
-    return F.L2Normalization(x, mode='instance', eps=eps)
-
-
 def inner_products(F, x, y, rows=None):
     """x_i . y_j, (n, m).
 

@@ -2,10 +2,13 @@
 
 from core.contracts import Out
 from core.errors import UserError
-from core.flags import boolean, bounded
+from core.flags import bounded, switch
+from core.normalize import l2_normalize
 from core.runtime import mx, nd
 from losses import class_statistics, functional
 from losses.base import Criterion
+
+TF_FLOOR = 1e-12    # least squared length of tf.nn.l2_normalize
 
 
 class HeatedSoftmax(Criterion):
@@ -38,6 +41,7 @@ class HeatedSoftmax(Criterion):
 
     def __init__(self, num_classes, embed_dim, alpha=1.0, l2_norm=False, norm_weights=False, learn_norm=False, bn=False,
                  label_smoothing=0.0, alpha_decay=False, heat_up=False, nb_hu_epoch=20, better_init=False, **kwargs):
+        from core.initializers import TruncatedNormal
         super().__init__(**kwargs)
         if learn_norm and not (l2_norm or norm_weights):
             raise UserError('--learn_norm=true learns the norm of normalised vectors, but nothing is normalised. '
@@ -51,7 +55,7 @@ class HeatedSoftmax(Criterion):
         self.head = 'bn' if bn else 'linear'
         with self.name_scope():
             self.weight = self.params.get('weight', shape=(num_classes, embed_dim),
-                                          init=mx.init.Xavier('gaussian', factor_type='in', magnitude=2))
+                                          init=TruncatedNormal(size=1))
             # ORIGINAL: the bias stays, and is added after scaling, in the normalised variants too.
             self.bias = self.params.get('bias', shape=(num_classes,), init='zeros')
             if learn_norm:
@@ -70,7 +74,7 @@ class HeatedSoftmax(Criterion):
                     ('alpha_decay', 'every 10 epochs alpha / 1.41 and learning rate x 0.562'),
                     ('heat_up', 'last epochs with alpha x 0.25 and learning rate x 0.1'))
         for name, text in switches:
-            group.add_argument('--' + name, type=boolean, nargs='?', const=True, default=False, help=text)
+            switch(group, '--' + name, help=text)
         group.add_argument('--alpha', type=bounded(float, 1e-6), default=1.0,
                            help='scale of the logits, the inverse temperature')
         group.add_argument('--nb_hu_epoch', type=bounded(int, 0), default=20,
@@ -81,10 +85,16 @@ class HeatedSoftmax(Criterion):
     @classmethod
     def from_args(cls, args, num_classes):
         """Build from parsed flags."""
+        check_epochs(args.heat_up, args.nb_hu_epoch, args.epochs)
         return cls(num_classes, args.embed_dim, alpha=args.alpha, l2_norm=args.l2_norm, norm_weights=args.norm_weights,
                    learn_norm=args.learn_norm, bn=args.bn, label_smoothing=args.label_smoothing,
                    alpha_decay=args.alpha_decay, heat_up=args.heat_up, nb_hu_epoch=args.nb_hu_epoch,
                    better_init=args.better_init)
+
+    @staticmethod
+    def needs_negatives(args):
+        """No: the other classes are in the weights."""
+        return False
 
     def hybrid_forward(self, F, embedding, label, weight, bias, scale):
         """embedding (n, D), label (n,) -> (1,)."""
@@ -108,10 +118,7 @@ class HeatedSoftmax(Criterion):
 
     def schedule(self, epoch, epochs):
         """(alpha, factor on the learning rate) of epoch `epoch` of `epochs`, as Python floats."""
-        if self.heat_up and self.nb_hu_epoch >= epochs:
-            raise UserError(f'--nb_hu_epoch={self.nb_hu_epoch} leaves no epoch to train before the softmax is heated '
-                            f'up (--epochs={epochs}). '
-                            'Fix: --nb_hu_epoch below --epochs')
+        check_epochs(self.heat_up, self.nb_hu_epoch, epochs)
         alpha, factor = self.alpha0, 1.0
         if self.alpha_decay:
             alpha, factor = alpha / 1.41 ** (epoch // 10), 0.562 ** (epoch // 10)
@@ -128,7 +135,10 @@ class HeatedSoftmax(Criterion):
         return factor
 
     def init_from(self, embed_fn, labels):
-        """better_init: the class weights become the unit mean embeddings of the classes."""
+        """better_init: the class weights become the mean embeddings of the classes, of length one.
+
+        ORIGINAL: the mean of the embeddings as the network returns them, not of unit ones.
+        """
         if self.better_init:
             mean = class_statistics.category_mean(embed_fn(), labels, self.num_classes)
             self.weight.set_data(nd.array(mean))
@@ -150,14 +160,16 @@ class HeatedSoftmax(Criterion):
     def class_weights(self):
         """The class weights (C, D), of length 1 where the loss normalises them."""
         weight = self.weight.data()
-        return (unit(nd, weight) if self.norm_weights else weight).asnumpy()
+        return (l2_normalize(nd, weight, floor=TF_FLOOR) if self.norm_weights else weight).asnumpy()
+
+
+def check_epochs(heat_up, nb_hu_epoch, epochs):
+    """Raise UserError when the heating up lies before the first epoch. As many epochs as there are leave a cold one."""
+    if heat_up and nb_hu_epoch > epochs:
+        raise UserError(f'--nb_hu_epoch={nb_hu_epoch} is more than --epochs={epochs}: the softmax would never be '
+                        f'heated up. Fix: --nb_hu_epoch={epochs} or less')
 
 
 def inverse_norms(F, x):
     """1 / sqrt(max(|x|^2, 1e-12)) of each row of x (n, D): (n, 1). A row of zeros gets 1e6, without a gradient."""
-    return F.expand_dims(F.rsqrt(F.maximum(functional.row_sums(F, F.square(x)), 1e-12)), 1)
-
-
-def unit(F, x):
-    """Each row of x (n, D) divided by its norm; 0 stays 0."""
-    return F.broadcast_mul(x, inverse_norms(F, x))
+    return F.expand_dims(F.rsqrt(F.maximum(functional.row_sums(F, F.square(x)), TF_FLOOR)), 1)

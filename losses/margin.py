@@ -38,7 +38,7 @@ class Margin(Criterion):
 
     def __init__(self, num_classes, margin=0.2, beta=1.2, nu=0.0, lr_beta=0.1, rng=None, **kwargs):
         super().__init__(**kwargs)
-        self.margin, self.lr_beta = margin, lr_beta
+        self.num_classes, self.margin, self.lr_beta = num_classes, margin, lr_beta
         self.nu = nu if lr_beta else 0.0
         self.rng = np.random if rng is None else rng
         with self.name_scope():

@@ -33,6 +33,18 @@ def or_placeholder(index):
     return np.zeros((index.shape[0], 1), dtype=np.int32), np.zeros(1, dtype=np.float32)
 
 
+def pairs_input(label):
+    """(pairs, valid) of a batch for an equation: NDArray int32 (2, P) and float32 (P,), see `or_placeholder`.
+
+    Parameters
+    ----------
+    label : NDArray (n,)
+    """
+    from core.runtime import nd
+    pairs, valid = or_placeholder(positive_pairs(label.asnumpy()))
+    return nd.array(pairs, ctx=label.context, dtype='int32'), nd.array(valid, ctx=label.context)
+
+
 def distance_weights(embedding, label, cutoff=0.5, nonzero_loss_cutoff=1.4):
     """Probability of each negative of each anchor, (n, n) float32; the rows of `distance-weighted sampling`.
 
@@ -94,44 +106,6 @@ def distance_weighted(embedding, label, rng, cutoff=0.5, nonzero_loss_cutoff=1.4
     return np.stack([anchor, positive, draw(probability, anchor, rng)])
 
 
-def semi_hard(distance, label, to_negative=None):
-    """Each ordered positive pair with its semi-hard negative: int64 (3, P).
-
-    The negative is the nearest one that is farther than the positive; if there is none, the farthest negative.
-    Anchors without a negative are left out. distance : (n, n), any monotone distance; to_negative : (n, n), that of
-    negative pairs where it is another one (synthetic points), else None.
-    Source: Schroff et al., FaceNet (CVPR 2015), section 3.2.
-    """
-    distance, label = np.asarray(distance), np.asarray(label)
-    anchor, positive = positive_pairs(label)
-    other = label[:, None] != label[None, :]
-    usable = other.any(axis=1)[anchor]
-    anchor, positive = anchor[usable], positive[usable]
-    if not len(anchor):
-        return np.zeros((3, 0), dtype=np.int64)
-    to_other = (distance if to_negative is None else np.asarray(to_negative))[anchor]         # (P, n)
-    outside = other[anchor] & (to_other > distance[anchor, positive][:, None])
-    nearest_outside = np.where(outside, to_other, np.inf).argmin(axis=1)
-    farthest = np.where(other[anchor], to_other, -np.inf).argmax(axis=1)
-    return np.stack([anchor, positive, np.where(outside.any(axis=1), nearest_outside, farthest)])
-
-
-def batch_hard(distance, label, to_negative=None):
-    """Each anchor with its farthest positive and its nearest negative: int64 (3, A).
-
-    Anchors without a positive or without a negative are left out. distance, to_negative : as for `semi_hard`.
-    Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), equation 5.
-    """
-    distance, label = np.asarray(distance), np.asarray(label)
-    same = label[:, None] == label[None, :]
-    other = ~same
-    np.fill_diagonal(same, False)
-    positive = np.where(same, distance, -np.inf).argmax(axis=1)
-    negative = np.where(other, distance if to_negative is None else to_negative, np.inf).argmin(axis=1)
-    anchor = np.flatnonzero(same.any(axis=1) & other.any(axis=1))
-    return np.stack([anchor, positive[anchor], negative[anchor]])
-
-
 def target_pairs(features, label, n_target):
     """Each sample with its min(n_target, n_c - 1) nearest samples of its class, nearest first: int64 (2, P).
 
@@ -148,16 +122,49 @@ def target_pairs(features, label, n_target):
     return np.stack([anchor[row], nearest[row, column]])
 
 
+class Triplets:
+    """The triplets of one batch, unexpanded: calling it gives int64 (3, T), rows anchor, target, impostor.
+
+    Every pair (anchor, target) meets every image of another class, so T is about n * n_target * n: 200,000 for a batch
+    of 200, and half a gigabyte for the 300 batches of an epoch. Kept are the pairs (16 KB a batch); the loader expands
+    them when the batch is due.
+
+    Parameters
+    ----------
+    pairs : int (2, P), see `target_pairs`
+    labels : int (n,), from 0 on
+    """
+
+    def __init__(self, pairs, labels):
+        self.pairs, self.labels = np.stack(pairs), labels
+
+    def __call__(self):
+        anchor, target = self.pairs
+        pair, impostor = np.nonzero(self.labels[anchor][:, None] != self.labels[None, :])
+        return np.stack([anchor[pair], target[pair], impostor])
+
+    def __len__(self):
+        """T, without expanding."""
+        others = len(self.labels) - np.bincount(self.labels)
+        return int(others[self.labels[self.pairs[0]]].sum())
+
+
 def build_triplets(features, label, n_target):
-    """Triplets of local sampling: int64 (3, T), rows anchor, target, impostor.
+    """Triplets of local sampling.
 
     Each pair of `target_pairs` with every sample of the other classes, in ascending order; no margin and no locality
     filter on the impostors. A class with one member, or a single class, gives none.
-    Source: Nguyen & De Baets, Improving deep metric learning with local sampling (2020), section 3.
 
-    Parameters: features (n, D); label (n,); n_target int >= 1.
+    Parameters
+    ----------
+    features : float (n, D)
+    label : int (n,)
+    n_target : int, at least 1
+
+    Returns
+    -------
+    int64 (3, T), rows anchor, target, impostor
+
+    Source: Nguyen & De Baets, Improving deep metric learning with local sampling (2020), section 3.
     """
-    label = np.asarray(label)
-    anchor, target = target_pairs(features, label, n_target)
-    pair, impostor = np.nonzero(label[anchor][:, None] != label[None, :])
-    return np.stack([anchor[pair], target[pair], impostor])
+    return Triplets(target_pairs(features, label, n_target), np.asarray(label))()

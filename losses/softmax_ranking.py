@@ -3,10 +3,9 @@
 from core.errors import UserError, pick_name
 from core.flags import bounded
 from core.runtime import autograd, gluon, mx, nd
-from losses import functional, mining
+from losses import functional, hard_pairs, mining
+from losses.arguments import margin_value
 from losses.base import Criterion
-
-FAR = 1e12    # stands for "no such pair" in a minimum
 
 
 def pairwise_distances(F, x, label, squared=True, rows=None):
@@ -33,9 +32,8 @@ def batch_hard(F, x, label, margin, rows=None):
     # ORIGINAL: squared distances; both papers write the distance itself.
     D = pairwise_distances(F, x, label, rows=rows)
     same = functional.same_label(F, label)
-    d_ap = functional.tied_max(F, D * same, axis=1)
-    d_an = functional.tied_min(F, F.where(same, FAR * F.ones_like(D), D), axis=1)
-    has_negative = F.min(same, axis=1) < 1
+    d_ap, d_an = hard_pairs.farthest_positive(F, D, same), hard_pairs.nearest_negative(F, D, same)
+    has_negative = hard_pairs.has_negative(F, same)
     difference = F.where(has_negative, d_ap - d_an, F.zeros_like(d_ap))
     if margin == 'none':
         return difference
@@ -50,28 +48,19 @@ def semi_hard(F, x, label, margin, pairs, rows=None):
     .. math:: L = \frac{1}{|P|} \sum_{(a, p) \in P} [\, m + d_{ap} - d_{an} \,]_+
 
     with squared distances; d_an is the smallest distance to a negative above d_ap, else the largest to a negative.
-    A batch of one class compares with 0. Tied elements share the gradient. pairs : int (2, P), see `positive_pairs`.
+    A batch of one class compares with 0. Tied elements share the gradient.
+    pairs : int (2, P), see `mining.pairs_input`; without any the pair (0, 0).
     Source: Schroff et al., FaceNet (CVPR 2015), section 3.2.
     """
     D = pairwise_distances(F, x, label, rows=rows)
-    other = 1 - functional.same_label(F, label)
+    same = functional.same_label(F, label)
     anchor, positive = (F.reshape(F.slice_axis(pairs, axis=0, begin=k, end=k + 1), shape=(-1,)) for k in (0, 1))
-    to_all = F.take(D, anchor)  # (P, n)
-    d_ap = F.pick(to_all, positive, axis=1, keepdims=True)  # (P, 1)
-    farther = F.broadcast_greater(to_all, d_ap) * F.take(other, anchor)
-    outside = functional.tied_min(F, F.where(farther, to_all, FAR * F.ones_like(farther)), axis=1)  # (P,)
+    d_ap = F.pick(F.take(D, anchor), positive, axis=1)  # (P,)
     # ORIGINAL: without any negative the masked maximum falls back to the row's minimum, the 0 on the diagonal.
-    inside = F.relu(functional.tied_max(F, F.where(other, D, -F.ones_like(D)), axis=1))  # (n,)
-    d_an = F.where(F.max(farther, axis=1), outside, F.take(inside, anchor))
+    d_an = hard_pairs.semi_hard_negative(F, D, same, anchor, d_ap)
     # DIFFERS: a batch without a positive pair gives 0; the original divides 0 by 0.
     exists = F.cast(anchor != positive, 'float32')
-    return F.sum(F.relu(margin + F.squeeze(d_ap, axis=1) - d_an) * exists) / F.maximum(F.sum(exists), 1)
-
-
-def positive_pairs(label):
-    """Ordered pairs (anchor, positive) of a batch, NDArray int32 (2, P); if there is none, the one pair (0, 0)."""
-    pairs, _ = mining.or_placeholder(mining.positive_pairs(label.asnumpy()))
-    return nd.array(pairs, ctx=label.context, dtype='int32')
+    return F.sum(F.relu(margin + d_ap - d_an) * exists) / F.maximum(F.sum(exists), 1)
 
 
 def center(F, x, label, centers):
@@ -96,11 +85,7 @@ def moved_centers(centers, x, label, alpha):
     return (1 - gain * count) * centers + functional.inner_products(nd, gain * belongs, x.T, x.shape[1])
 
 
-def margin_value(text):
-    """Type of --margin: a number, 'soft' or 'none'."""
-    return text if text in ('soft', 'none') else bounded(float, 0)(text)
-
-
+MOBILENET_STD = 0.09    # of all weights of TF-slim's MobileNet, its classifier included
 MODES = {'vanilla': 'vanilla', 'semi_hard': 'semi_hard', 'hard': 'hard', 'center': 'center', 'cntr': 'center'}
 
 
@@ -119,7 +104,8 @@ class SoftmaxRanking(Criterion):
     Source: Taha et al., Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
     section 3.
 
-    # DIFFERS: the centers move. The original's never did, because its script compares a string with an Enum.
+    # DIFFERS: the centers move (`moving_centers=False`: the original's never did, because its script compares a string
+    # with an Enum).
 
     Parameters
     ----------
@@ -128,6 +114,8 @@ class SoftmaxRanking(Criterion):
     triplet_loss_lambda : lambda of semi_hard and hard
     margin : number, or for hard 'soft' or 'none'
     center_lambda, center_alpha : weight of the center loss, step of the centers
+    moving_centers : bool; False: they stay at the random numbers that they start from
+    classifier_std : None: the classifier starts from He's truncated normal; a number: from one of this deviation
     """
 
     sampler = 'ranking'
@@ -136,21 +124,23 @@ class SoftmaxRanking(Criterion):
     feature = 'pooled'
 
     def __init__(self, num_classes, embed_dim=256, train_mode='vanilla', triplet_loss_lambda=1.0, margin=0.2,
-                 center_lambda=0.003, center_alpha=0.5, **kwargs):
+                 center_lambda=0.003, center_alpha=0.5, moving_centers=True, classifier_std=None, **kwargs):
+        from core.initializers import TruncatedNormal
         super().__init__(**kwargs)
         self.train_mode = MODES[pick_name('--train_mode', train_mode, MODES)]
         if self.train_mode == 'semi_hard' and isinstance(margin, str):
             raise UserError(f'--margin={margin} does not fit --train_mode=semi_hard. Fix: a number such as 0.2, or '
                             '--train_mode=hard')
+        self.num_classes = num_classes
         self.triplet_loss_lambda, self.margin = triplet_loss_lambda, margin
         self.center_lambda, self.center_alpha = center_lambda, center_alpha
-        self.seen = []
+        self.moving_centers, self.seen = moving_centers, []
         if self.train_mode == 'vanilla':
             # Softmax alone pays for no second head; images are searched by the feature that it classifies.
             self.head = 'pooled'
         with self.name_scope():
-            self.classifier = gluon.nn.Dense(num_classes, weight_initializer=mx.init.Xavier(
-                'gaussian', factor_type='in', magnitude=2), prefix='classifier_')
+            self.classifier = gluon.nn.Dense(num_classes, weight_initializer=TruncatedNormal(std=classifier_std),
+                                             prefix='classifier_')
             if self.train_mode == 'center':
                 # ORIGINAL: normal(0, 1), far outside the unit sphere of the embeddings.
                 self.centers = self.params.get('centers', shape=(num_classes, embed_dim), grad_req='null',
@@ -162,17 +152,25 @@ class SoftmaxRanking(Criterion):
                            help='vanilla (softmax alone), semi_hard, hard or center (cntr). The paper\'s best: hard')
         group.add_argument('--triplet_loss_lambda', type=bounded(float, 0), default=1.0, metavar='L',
                            help='weight of the semi_hard and hard terms')
-        group.add_argument('--margin', type=margin_value, default=0.2, metavar='M',
+        group.add_argument('--margin', type=margin_value('soft', 'none'), default=0.2, metavar='M',
                            help='a number, soft, or none (hard only; none has no lower bound)')
         group.add_argument('--center_lambda', type=bounded(float, 0), default=0.003, metavar='L',
                            help='weight of the center loss')
         group.add_argument('--center_alpha', type=bounded(float, 0, 1), default=0.5, metavar='A',
                            help='step of the centers')
+        group.add_argument('--centers', choices=('moving', 'still'), default='moving',
+                           help='still: as the original trained, whose centers never moved')
+        group.add_argument('--classifier_std', type=bounded(float, 1e-6), default=None, metavar='S',
+                           help='standard deviation of the initial class weights, a truncated normal. Left out: He et '
+                                'al., and 0.09 for MobileNet, as in TF-slim')
 
     @classmethod
     def from_args(cls, args, num_classes):
+        std = args.classifier_std
+        if std is None and str(getattr(args, 'backbone', '')).lower().startswith('mobile'):
+            std = MOBILENET_STD
         return cls(num_classes, args.embed_dim, args.train_mode, args.triplet_loss_lambda, args.margin,
-                   args.center_lambda, args.center_alpha)
+                   args.center_lambda, args.center_alpha, args.centers == 'moving', std)
 
     @staticmethod
     def notes(args):
@@ -181,17 +179,21 @@ class SoftmaxRanking(Criterion):
             return ['the paper\'s softmax baseline shuffles single images: --sampler=random']
         if not vanilla and args.sampler == 'random':
             return [f'--sampler=random leaves few positive pairs to --train_mode={args.train_mode}; the paper draws '
-                    f'{4} images of each '
-                    'class: --sampler=ranking']
+                    '4 images of each class: --sampler=ranking']
         return []
+
+    @staticmethod
+    def needs_negatives(args):
+        """Only the two ranking terms that compare images."""
+        return MODES.get(str(args.train_mode).lower().replace('-', '_')) in ('hard', 'semi_hard')
 
     def inputs(self, out, batch):
         if self.train_mode == 'vanilla':
             return out.feature, batch.label
-        if self.train_mode == 'center' and autograd.is_training():
+        if self.train_mode == 'center' and self.moving_centers and autograd.is_training():
             self.seen.append((out.embedding.detach().copy(), batch.label))
         if self.train_mode == 'semi_hard':
-            return out.feature, batch.label, out.embedding, positive_pairs(batch.label)
+            return out.feature, batch.label, out.embedding, mining.pairs_input(batch.label)[0]
         return out.feature, batch.label, out.embedding
 
     def hybrid_forward(self, F, feature, label, embedding=None, pairs=None, centers=None):

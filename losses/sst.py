@@ -3,16 +3,10 @@
 import numpy as np
 
 from core.errors import UserError
-from core.flags import boolean
 from core.runtime import nd
 from losses import functional, mining
+from losses.arguments import add_normalized
 from losses.base import Criterion
-
-
-def add_normalized(group):
-    """--normalized, the switch that the three losses share."""
-    group.add_argument('--normalized', type=boolean, nargs='?', const=True, default=False,
-                       help='embeddings of length one')
 
 
 def flat_index(row, column, n):

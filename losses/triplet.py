@@ -1,29 +1,16 @@
 """The triplet family: semi-hard (FaceNet), batch-hard (In Defense of the Triplet Loss), all of local sampling."""
 
-import argparse
-
 from core.flags import bounded
-from core.runtime import autograd, nd
-from losses import expansion, functional, mining
+from core.runtime import nd
+from losses import expansion, functional, hard_pairs, mining
+from losses.arguments import add_normalized, margin_value
 from losses.base import Criterion
-from losses.sst import add_normalized, flat_index
+from losses.sst import flat_index
 
 
-def number_or_soft(text):
-    """Type of --margin: a number >= 0, or the word soft."""
-    if str(text).lower() == 'soft':
-        return 'soft'
-    try:
-        return bounded(float, 0.0)(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f'{text!r} is neither a number from 0 on nor the word soft') from None
-
-
-class MinedTriplets(Criterion):
-    """What the family shares: triplets mined from the batch's own distances, then a mean over them.
-
-    A subclass says which distance it means and which triplets it takes. With n_inner_pts (Embedding Expansion) the
-    distance of a negative pair is the smallest among the points of both samples, in mining and in the loss.
+class Triplet(Criterion):
+    """What the family shares: with n_inner_pts (Embedding Expansion) the distance of a negative pair is the smallest
+    among the points of both samples, in mining and in the loss.
 
     Parameters
     ----------
@@ -41,41 +28,25 @@ class MinedTriplets(Criterion):
 
     @classmethod
     def from_args(cls, args, num_classes):
+        """Build from parsed flags."""
         expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
         return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
 
-    def mine(self, x, label):
-        """int (3, T): anchor, positive, negative, from embedding x (n, D) and label, a numpy array (n,)."""
-        raise NotImplementedError(f'{type(self).__name__} must define mine()')
+    def inputs(self, out, batch):
+        """Check that the rows pair up."""
+        expansion.check_batch(self.n_inner_pts, batch.label.shape[0])
+        return out.embedding, batch.label
 
     def pair_distances(self, F, x, rows=None):
         """(positive, negative) distances, (n, n) both. rows : n if it is known."""
         return expansion.pair_distances(F, x, self.n_inner_pts, self.ee_l2norm, self.distance, rows)
 
-    def distances_now(self, x):
-        """pair_distances as numpy arrays, outside the gradient."""
-        with autograd.pause():
-            return [d.asnumpy() for d in self.pair_distances(nd, x, len(x))]
-
-    def inputs(self, out, batch):
-        """Mine; the equation gets positions in the flattened distance matrices."""
-        x, label = out.embedding, batch.label.asnumpy()
-        expansion.check_batch(self.n_inner_pts, len(label))
-        (a, p, n), valid = mining.or_placeholder(self.mine(x, label))
-        index = [flat_index(a, p, len(label)), flat_index(a, n, len(label))]
-        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid[:1], ctx=x.context))
-
-    def hybrid_forward(self, F, embedding, anchor_positive, anchor_negative, valid):
-        """embedding (n, D), positions (T,), valid (1,): 0 if there is no triplet -> (1,)."""
-        positive, negative = self.pair_distances(F, embedding, self.rows)
-        difference = (F.take(F.reshape(positive, shape=(-1,)), anchor_positive)
-                      - F.take(F.reshape(negative, shape=(-1,)), anchor_negative))
-        if self.margin == 'soft':
-            return F.mean(functional.softplus(F, difference)) * valid
-        return F.mean(F.relu(difference + self.margin)) * valid
+    def hinge(self, F, difference):
+        """[difference + m]_+, or its softplus."""
+        return functional.softplus(F, difference) if self.margin == 'soft' else F.relu(difference + self.margin)
 
 
-class TripletSemiHard(MinedTriplets):
+class TripletSemiHard(Triplet):
     r"""Triplet loss with the nearest negative that is farther than the positive.
 
     .. math:: L = \frac{1}{P} \sum_{(a, p)} \bigl[\|x_a - x_p\|^2 - \|x_a - x_{n(a, p)}\|^2 + m\bigr]_+
@@ -93,12 +64,23 @@ class TripletSemiHard(MinedTriplets):
         group.add_argument('--margin', type=bounded(float, 0.0), default=0.2, help='m, on squared distances')
         expansion.add_args(group)
 
-    def mine(self, x, label):
-        positive, negative = self.distances_now(x)
-        return mining.semi_hard(positive, label, negative)
+    def inputs(self, out, batch):
+        """The ordered positive pairs."""
+        x, label = super().inputs(out, batch)
+        return (x, label, *mining.pairs_input(label))
+
+    def hybrid_forward(self, F, embedding, label, pairs, valid):
+        """embedding (n, D), label (n,), pairs (2, P), valid (P,) -> (1,)."""
+        to_positive, to_negative = self.pair_distances(F, embedding, self.rows)
+        same = functional.same_label(F, label)
+        anchor, positive = (F.reshape(F.slice_axis(pairs, axis=0, begin=k, end=k + 1), shape=(-1,)) for k in (0, 1))
+        d_ap = F.pick(F.take(to_positive, anchor), positive, axis=1)                          # (P,)
+        d_an = hard_pairs.semi_hard_negative(F, to_negative, same, anchor, d_ap)
+        usable = valid * F.take(hard_pairs.has_negative(F, same), anchor)
+        return F.sum(self.hinge(F, d_ap - d_an) * usable) / F.maximum(F.sum(usable), 1)
 
 
-class TripletBatchHard(MinedTriplets):
+class TripletBatchHard(Triplet):
     r"""Triplet loss of the farthest positive and the nearest negative of each sample.
 
     .. math:: L = \frac{1}{A} \sum_a \bigl[m + \max_p \|x_a - x_p\| - \min_n \|x_a - x_n\|\bigr]_+
@@ -115,15 +97,22 @@ class TripletBatchHard(MinedTriplets):
 
     @staticmethod
     def add_args(group):
-        group.add_argument('--margin', type=number_or_soft, default='soft', help='m, or soft for the softplus')
+        group.add_argument('--margin', type=margin_value('soft'), default='soft', help='m, or soft for the softplus')
         expansion.add_args(group)
 
-    def mine(self, x, label):
-        positive, negative = self.distances_now(x)
-        return mining.batch_hard(positive, label, negative)
+    def hybrid_forward(self, F, embedding, label):
+        """embedding (n, D), label (n,) -> (1,)."""
+        to_positive, to_negative = self.pair_distances(F, embedding, self.rows)
+        same = functional.same_label(F, label)
+        others = same * functional.off_diagonal(F, label)
+        d_ap = hard_pairs.farthest_positive(F, to_positive, others)
+        d_an = hard_pairs.nearest_negative(F, to_negative, same)
+        usable = F.max(others, axis=1) * hard_pairs.has_negative(F, same)
+        difference = F.where(usable, d_ap - d_an, F.zeros_like(d_ap))
+        return F.sum(self.hinge(F, difference) * usable) / F.maximum(F.sum(usable), 1)
 
 
-class TripletLocal(MinedTriplets):
+class TripletLocal(Triplet):
     r"""Triplet loss over all triplets of the batch whose target is among the anchor's nearest of its class.
 
     .. math:: L = \frac{1}{T} \sum_{(a,t,i)} \bigl[\|x_a - x_t\|^2 - \|x_a - x_i\|^2 + m\bigr]_+
@@ -161,5 +150,16 @@ class TripletLocal(MinedTriplets):
         expansion.check_batch(args.n_inner_pts, args.batch_size, getattr(args, 'num_instances', None))
         return cls(args.margin, args.n_targets, args.normalized, args.n_inner_pts, args.ee_l2norm)
 
-    def mine(self, x, label):
-        return mining.build_triplets(x.asnumpy(), label, self.n_targets)
+    def inputs(self, out, batch):
+        """Mine; the equation gets positions in the flattened distance matrices."""
+        x, label = super().inputs(out, batch)
+        (a, p, n), valid = mining.or_placeholder(mining.build_triplets(x.asnumpy(), label.asnumpy(), self.n_targets))
+        index = [flat_index(a, p, len(x)), flat_index(a, n, len(x))]
+        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid[:1], ctx=x.context))
+
+    def hybrid_forward(self, F, embedding, anchor_positive, anchor_negative, valid):
+        """embedding (n, D), positions (T,), valid (1,): 0 if there is no triplet -> (1,)."""
+        positive, negative = self.pair_distances(F, embedding, self.rows)
+        difference = (F.take(F.reshape(positive, shape=(-1,)), anchor_positive)
+                      - F.take(F.reshape(negative, shape=(-1,)), anchor_negative))
+        return F.mean(self.hinge(F, difference)) * valid

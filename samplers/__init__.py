@@ -1,6 +1,6 @@
 """Samplers: which images form a batch. One file each, one line each in the table SAMPLERS."""
 
-from core.errors import pick
+from core.errors import UserError, pick
 from core.flags import bounded
 from samplers.base import Sampler
 from samplers.blocks import Blocks
@@ -33,6 +33,24 @@ def get_sampler(name):
 def build(args, split):
     """The sampler that args chooses, for a datasets.records.Split."""
     return get_sampler(args.sampler).from_args(args, split.labels, split.super_label)
+
+
+def check_negatives(args, needed):
+    """Raise UserError, with the fix, when the batches would hold one class though the loss needs negatives.
+
+    args : parsed flags
+    needed : losses.Criterion.needs_negatives(args)
+    """
+    classes = get_sampler(args.sampler).classes_per_batch(args)
+    if not needed or classes is None or classes > 1:
+        return
+    instances = getattr(args, 'num_instances', None)
+    if instances is None:
+        raise UserError(f'--batch_size={args.batch_size} makes batches of one class, but --loss={args.loss} compares '
+                        'classes. Fix: --batch_size=4 or more')
+    raise UserError(f'--batch_size={args.batch_size} with --num_instances={instances} makes batches of one class, but '
+                    f'--loss={args.loss} compares classes. Fix: --batch_size={2 * instances} or more, or a smaller '
+                    '--num_instances')
 
 
 def add_args(group):

@@ -26,9 +26,14 @@ class Sampler:
     def from_args(cls, args, labels, super_label=None):
         """Build from parsed flags. Raises UserError naming the flag, the value and the fix.
 
-        super_label : int (N,) classes of classes, None if the data set has none
+        super_label : int (N,) super-classes, None if the data set has none
         """
         return cls(labels)
+
+    @classmethod
+    def classes_per_batch(cls, args):
+        """Classes in a batch that the flags ask for, or None where they do not say."""
+        return None
 
     def indices(self, epoch, rng, embed):
         """The epoch's batches: an iterable of int arrays, or of (index, extra) pairs."""

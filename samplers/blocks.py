@@ -50,7 +50,7 @@ class Blocks(Sampler):
         self.families = None
         if inside:
             if super_label is None:
-                raise UserError(f'--blocks={blocks} needs classes of classes, which this data set does not have. Fix: '
+                raise UserError(f'--blocks={blocks} needs super-classes, which this data set does not have. Fix: '
                                 '--blocks=cub')
             family = np.array([super_label[members[c][0]] for c in self.usable])
             found = [np.flatnonzero(family == f) for f in np.unique(family)]
@@ -74,6 +74,11 @@ class Blocks(Sampler):
     def from_args(cls, args, labels, super_label=None):
         """Build from --batch_size, --num_instances, --blocks and --batches_per_epoch."""
         return cls(labels, args.batch_size, args.num_instances, args.blocks, args.batches_per_epoch, super_label)
+
+    @classmethod
+    def classes_per_batch(cls, args):
+        """P."""
+        return args.batch_size // args.num_instances
 
     def indices(self, epoch, rng, embed):
         """Batches of P * K rows, the K of a class side by side."""

@@ -133,6 +133,11 @@ class HDCBatches(Sampler):
         return cls(labels, args.batch_size, args.num_instances, args.hdc_batches, args.batches_per_epoch or BATCHES,
                    super_label)
 
+    @classmethod
+    def classes_per_batch(cls, args):
+        """P; None for super_classes."""
+        return None if args.hdc_batches == 'super_classes' else args.batch_size // args.num_instances
+
     def indices(self, epoch, rng, embed):
         """Batches of rows."""
         if self.family is None:

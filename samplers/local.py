@@ -7,34 +7,12 @@ import numpy as np
 from core.errors import UserError
 from core.flags import bounded
 from core.lazy import lazy
-from losses.mining import target_pairs
+from losses.mining import Triplets, target_pairs
 from samplers.base import Sampler
 
 sk_cluster = lazy('sklearn.cluster')
 exceptions = lazy('sklearn.exceptions')
 threadpoolctl = lazy('threadpoolctl')
-
-
-class Triplets:
-    """The triplets of one batch, unexpanded: calling it gives int64 (3, T), rows anchor, target, impostor.
-
-    Every pair (anchor, target) meets every image of another class, so T is about n * n_target * n: 200,000 for a batch
-    of 200, and half a gigabyte for the 300 batches of an epoch. Kept are the pairs (16 KB a batch); the loader expands
-    them when the batch is due. `losses.mining.build_triplets` gives the same triplets at once.
-    """
-
-    def __init__(self, pairs, labels):
-        self.pairs, self.labels = np.stack(pairs), labels
-
-    def __call__(self):
-        anchor, target = self.pairs
-        pair, impostor = np.nonzero(self.labels[anchor][:, None] != self.labels[None, :])
-        return np.stack([anchor[pair], target[pair], impostor])
-
-    def __len__(self):
-        """T, without expanding."""
-        others = len(self.labels) - np.bincount(self.labels)
-        return int(others[self.labels[self.pairs[0]]].sum())
 
 
 def cluster(features, clusters, seed, iterations=20):

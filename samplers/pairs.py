@@ -15,7 +15,7 @@ class Pairs(Sampler):
     of N pairs of different classes until fewer than N classes are left. A class with one image has no pair and is
     left out.
 
-    With super_share > 0 that share of the classes of a batch is drawn from one class of classes, chosen at random in
+    With super_share > 0 that share of the classes of a batch is drawn from one super-class, chosen at random in
     proportion to its pairs; the rest comes from anywhere. Similar classes make harder negatives.
     DIFFERS: DeepEmbedding always took the super class of the first class, drew classes without regard to what the
     epoch had shown, and paired images by sorting their ids, which mis-paired when a class was drawn twice.
@@ -29,7 +29,7 @@ class Pairs(Sampler):
         if batch_size % 2:
             raise UserError(f'--batch_size={batch_size} is odd; a batch is pairs. Fix: --batch_size={batch_size + 1}')
         if super_share and super_label is None:
-            raise UserError(f'--super_share={super_share:g} needs classes of classes, which this data set does not '
+            raise UserError(f'--super_share={super_share:g} needs super-classes, which this data set does not '
                             'have. Fix: '
                             '--super_share=0')
         self.members = members_of(labels)
@@ -53,6 +53,11 @@ class Pairs(Sampler):
     def from_args(cls, args, labels, super_label=None):
         """Build from --batch_size and --super_share."""
         return cls(labels, args.batch_size, args.super_share, super_label)
+
+    @classmethod
+    def classes_per_batch(cls, args):
+        """N."""
+        return args.batch_size // 2
 
     def indices(self, epoch, rng, embed):
         """Batches of 2N rows: anchors, then their positives."""

@@ -93,6 +93,11 @@ class PK(Sampler):
         """Build from --batch_size and --num_instances."""
         return cls(labels, args.batch_size, args.num_instances)
 
+    @classmethod
+    def classes_per_batch(cls, args):
+        """P."""
+        return args.batch_size // args.num_instances
+
     def indices(self, epoch, rng, embed):
         """Batches of P * K rows, the K of a class side by side."""
         groups = [list(groups_of(rows, self.num_instances, rng)) if len(rows) else [] for rows in self.members]

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     'recipes': (),
     'losses': ('core',),
     'datasets': ('core',),
-    'evaluation': ('core', 'datasets'),
+    'evaluation': ('core',),
     'models': ('core', 'datasets'),     # datasets: the reading of pictures, for models.load
     'samplers': ('core', 'losses.mining', 'losses.functional'),
     'engine': ('core', 'datasets', 'models'),

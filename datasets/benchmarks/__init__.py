@@ -143,8 +143,8 @@ def to_data(benchmark, name, root, parsed):
     test = to_split(root, parsed.test, parsed.train if shared else None)
     notes, wrong = list(parsed.notes), differences(benchmark, name, parsed)
     if wrong:
-        notes.append('these files are not the whole {}, so figures on them are not comparable: {}'.format(
-            benchmark.title, '; '.join(describe(fact, number) for fact, number in wrong)))
+        found = '; '.join(describe(fact, number) for fact, number in wrong)
+        notes.append(f'these files are not the whole {benchmark.title}, so figures on them are not comparable: {found}')
     return Data(name, train, test, protocol, notes=tuple(notes), pairs=parsed.pairs)
 
 

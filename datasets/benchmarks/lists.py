@@ -85,7 +85,7 @@ def find(root, *names):
         path = pathlib.Path(root, name)
         if path.exists():
             return path
-    raise Missing('{} is not in {}'.format(' or '.join(names), printable(root)))
+    raise Missing(f'{" or ".join(names)} is not in {printable(root)}')
 
 
 def inner(root, marker, *folders):

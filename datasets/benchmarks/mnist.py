@@ -34,8 +34,8 @@ def read_idx(path, dimensions):
 
 
 def read_split(root, split):
-    names = ('{}-images-idx3-ubyte', '{}-images.idx3-ubyte'), ('{}-labels-idx1-ubyte', '{}-labels.idx1-ubyte')
-    paths = [find(root, *[stem.format(split) + end for stem in stems for end in ('.gz', '')]) for stems in names]
+    paths = [find(root, *[f'{split}-{what}{mark}{kind}-ubyte{end}' for mark in '-.' for end in ('.gz', '')])
+             for what, kind in (('images', 'idx3'), ('labels', 'idx1'))]
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if len(images) != len(labels):
         raise UserError(f'{paths[0]} has {len(images)} images, {paths[1]} has {len(labels)} labels')
@@ -92,7 +92,7 @@ def read(root, name):
         train = read_npz(root / 'mnist.npz', 'x_train', 'y_train')
         test = read_npz(root / 'mnist.npz', 'x_test', 'y_test')
         if train is None or test is None:
-            raise UserError('{}: the keys must be x_train, y_train, x_test, y_test'.format(root / 'mnist.npz'))
+            raise UserError(f'{root / "mnist.npz"}: the keys must be x_train, y_train, x_test, y_test')
     else:
         try:
             train, test = read_split(root, 'train'), read_split(root, 't10k')

@@ -12,6 +12,7 @@ import shutil
 
 from core.errors import UserError
 from core.files import open_atomic, write_json
+from core.text import printable
 from datasets.benchmarks import index
 from datasets.preparation import download
 from datasets.preparation.unpack import BadArchive, unpack
@@ -23,14 +24,14 @@ def match(benchmark, files):
     matched = {}
     for file in files:
         if not os.path.isfile(file):
-            raise UserError(f'--archive={file} is not a file')
+            raise UserError(f'--archive={printable(file)} is not a file')
         plain = re.sub(r'( ?\(\d+\)| ?- ?copy)(?=\.)', '', os.path.basename(file), flags=re.I).lower()
         found = [archive for name, archive in archives.items() if plain in (name.lower(), strip(name.lower()))]
         found = found or [archive for archive in archives.values()
                           if archive.digests and download.verify(file, archive, progress=False) is None]
         if not found:
-            raise UserError('--archive={} is none of the files of {}, by its name or its checksum. They are: {}'.format(
-                file, benchmark.title, ', '.join(archives) or 'none; ' + benchmark.manual))
+            raise UserError(f'--archive={printable(file)} is none of the files of {benchmark.title}, by its name or '
+                            f'its checksum. They are: {", ".join(archives) or "none; " + benchmark.manual}')
         matched[found[0].name] = file
     return matched
 
@@ -55,11 +56,12 @@ def acquire(benchmark, root, own, keep, log):
     by_hand = [archive for archive in source
                if not archive.urls and not done(root, archive) and not local(root, archive, own)]
     if by_hand:
-        raise UserError('{} has to be fetched by hand: {} {} missing.\n{}\nPut {} into {} (or give --archive=FILE for '
-                        'each) and prepare again.'.format(
-                            benchmark.title, ', '.join(archive.name for archive in by_hand),
-                            'is' if len(by_hand) == 1 else 'are', benchmark.manual.format(root=root),
-                            'it' if len(by_hand) == 1 else 'them', root / 'archives'))
+        one = len(by_hand) == 1
+        names = ', '.join(archive.name for archive in by_hand)
+        raise UserError(f'{benchmark.title} has to be fetched by hand: {names} {"is" if one else "are"} missing.\n'
+                        f'{benchmark.manual.format(root=root)}\nPut '
+                        f'{"it" if one else "them"} into {root / "archives"} (or give --archive=FILE for each) and '
+                        'prepare again.')
     for archive in source:
         if done(root, archive) and archive.name not in own:
             continue

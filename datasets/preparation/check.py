@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from core.errors import UserError
 from core.files import write_json
+from core.text import count, printable
 from datasets.benchmarks import index
 from datasets.pictures import BadImage, decode
 from datasets.preparation.download import writable
@@ -86,14 +87,16 @@ def run(data, root, threads=None, log=print):
     Raises UserError when an image cannot be decoded; duplicates are the authors' business and are only reported.
     """
     found = report(data, threads)
-    log('decoded {:,} images, {:,} cannot be read'.format(sum(found['images'].values()), len(found['bad'])))
+    log(f'decoded {count(sum(found["images"].values()), "image")}, {len(found["bad"]):,} cannot be read')
     if found['short_side']:
-        log('short side in pixels: {smallest} to {largest}, median {median}'.format(**found['short_side']))
+        short = found['short_side']
+        log(f'short side in pixels: {short["smallest"]} to {short["largest"]}, median {short["median"]}')
     for title, entries in (('across the train/test border', found['across']), ('within one part', found['within']),
                            ('with different classes', found['conflicting'])):
-        log(f'{len(entries):,} groups of equal pictures {title}')
+        log(f'{count(len(entries), "group")} of equal pictures {title}')
         for entry in entries[:SHOWN]:
-            log('  {}{}'.format(' = '.join(entry['images']), '' if entry['same_bytes'] else ' (pixels, not bytes)'))
+            log('  ' + ' = '.join(map(printable, entry['images'])) +
+                ('' if entry['same_bytes'] else ' (pixels, not bytes)'))
         if len(entries) > SHOWN:
             log(f'  ... and {len(entries) - SHOWN:,} more')
     path = pathlib.Path(index.folder(root), f'check-{data.name}.json')
@@ -101,6 +104,7 @@ def run(data, root, threads=None, log=print):
         write_json(path, found)
         log(f'all of it: {path}')
     if found['bad']:
-        raise UserError('{:,} images cannot be read: {}. Fix: remove them and prepare again'.format(
-            len(found['bad']), '; '.join(reason for _, reason in found['bad'][:3])))
+        raise UserError(f'{count(len(found["bad"]), "image")} cannot be read: '
+                        f'{"; ".join(reason for _, reason in found["bad"][:3])}. Fix: remove what is bad and prepare '
+                        'again')
     return found

@@ -57,8 +57,7 @@ def verify(path, archive, progress=True):
     """None if the file has the archive's size and one of its checksums, else the difference in words."""
     size = os.path.getsize(path)
     if archive.size is not None and size != archive.size:
-        return '{:,} bytes instead of {:,}: {}'.format(
-            size, archive.size, 'cut off' if size < archive.size else 'another file')
+        return f'{size:,} bytes instead of {archive.size:,}: ' + ('cut off' if size < archive.size else 'another file')
     if not archive.digests:
         return None if size else 'the file is empty'
     kinds = {digest.split(':')[0]: hashlib.new(digest.split(':')[0]) for digest in archive.digests}
@@ -79,7 +78,7 @@ def verify(path, archive, progress=True):
 def set_aside(path):
     """Rename a wrong file to NAME.bad (NAME.bad2 ... if taken); returns the new path."""
     for number in range(1, 100):
-        aside = '{}.bad{}'.format(path, '' if number == 1 else number)
+        aside = f'{path}.bad{"" if number == 1 else number}'
         if not os.path.exists(aside):
             break
     os.replace(path, aside)
@@ -112,7 +111,8 @@ def download(archive, target, session=None):
             forget(part)
             if second_chance or not resumed:    # an old beginning may be to blame: once more from zero
                 break
-    raise UserError('{} could not be downloaded.\n  {}'.format(archive.name, '\n  '.join(failures)))
+    shown = '\n  '.join(failures)
+    raise UserError(f'{archive.name} could not be downloaded.\n  {shown}')
 
 
 def forget(part):

@@ -138,9 +138,8 @@ def verify_counts(benchmark, name, root, parsed, log):
             log('warning: ' + benchmarks.describe(fact, number))
     if errors:
         archives.forget(root)
-        raise UserError('{} in {} is not the benchmark: {}. Fix: remove what is there and prepare again; '
-                        'for a set of your own use --data_name=folder'.format(
-                            benchmark.title, root, '; '.join(errors)))
+        raise UserError(f'{benchmark.title} in {root} is not the benchmark: {"; ".join(errors)}. Fix: remove what is '
+                        'there and prepare again; for a set of your own use --data_name=folder')
     for (part, what), number in sorted(benchmarks.count(parsed).items()):
         log(f'{part:>6} {number:>8,} {what}')
 

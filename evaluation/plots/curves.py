@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from core.errors import UserError
 from core.normalize import unit_rows
-from evaluation.plots.style import COLORS, LINES, check, class_name, look, save_figure, styled
+from evaluation.plots.style import COLORS, LINES, check, class_name, legend, look, save_figure, styled
 
 
 def series(log, k):
@@ -50,28 +50,32 @@ def recall_curves(runs, path, k=1, baselines=None):
     """
     figure = Figure(figsize=(9, 3.6))
     left, right = figure.subplots(1, 2, sharey=True)
-    drawn = False
+    drawn, shown = False, []
     for i, (name, logs) in enumerate(as_lists(runs).items()):
         (color, marker), line = look(i), LINES[(i // 7) % 4]
         for j, log in enumerate(logs):
             step, minutes, recall = series(log, k)
             drawn |= bool(len(step))
-            label = name + (f' ({len(logs)} seeds)' if len(logs) > 1 else '') if j == 0 else None
-            kind = {'color': color, 'linestyle': line, 'marker': marker, 'markersize': 4, 'label': label,
+            kind = {'color': color, 'linestyle': line, 'marker': marker, 'markersize': 4,
                     'markevery': max(1, len(step) // 12), 'linewidth': 1.6 if len(logs) == 1 else 1.1}
-            left.plot(step, recall, **kind)
+            handle, = left.plot(step, recall, **kind)
             right.plot(minutes, recall, **kind)
+            if j == 0:
+                shown.append((handle, name + (f' ({len(logs)} seeds)' if len(logs) > 1 else '')))
     if not drawn:
         raise UserError(f'no run has an evaluated epoch with Recall@{k}: there is no curve to draw')
     for i, (name, value) in enumerate((baselines or {}).items()):
-        for axes in (left, right):
-            axes.axhline(value, color='#555555', linestyle=(0, (1 + 2 * i, 2)), linewidth=1, label=name)
+        handle, _ = (axes.axhline(value, color='#555555', linestyle=(0, (1 + 2 * i, 2)), linewidth=1)
+                     for axes in (left, right))
+        shown.append((handle, name))
     left.set(xlabel='training step', ylabel=f'Recall@{k}')
     right.set(xlabel='training time, minutes')
+    for axes in (left, right):    # from 0: a single evaluation would stand between ticks that differ by a hundredth
+        axes.set_xlim(0, max(1e-9, axes.dataLim.x1) * 1.05)
     left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    handles, labels = left.get_legend_handles_labels()
     figure.tight_layout()
-    figure.legend(handles, labels, loc='upper center', bbox_to_anchor=(0.5, 0.0), ncols=min(3, len(labels)))
+    legend(figure, *zip(*shown), loc='upper center', bbox_to_anchor=(0.5, 0.0),
+           ncols=1 if max(len(name) for _, name in shown) > 40 else min(3, len(shown)))
     return save_figure(figure, path)
 
 
@@ -85,26 +89,26 @@ def loss_curve(runs, path, window=None):
     """
     figure = Figure(figsize=(5.4, 3.6))
     axes = figure.add_subplot()
-    drawn = False
+    shown = []
     for i, (name, logs) in enumerate(as_lists(runs).items()):
         color, line = COLORS[i % 7], LINES[(i // 7) % 4]
-        for j, log in enumerate(logs):
+        for log in logs:
             # a run shorter than --summary_step has logged no step, only the means of its epochs
             rows = losses_of(log, 'step') or losses_of(log, 'epoch')
             if not rows:
                 continue
-            drawn = True
             step, loss = np.array(rows, float).T
             width = max(1, min(window or len(loss) // 50, len(loss)))
             total = np.cumsum(np.concatenate([[0.0], loss]))
             axes.plot(step, loss, color=color, linewidth=0.6, alpha=0.35)
-            axes.plot(step[width - 1:], (total[width:] - total[:-width]) / width, color=color, linestyle=line,
-                      label=name if j == 0 else None)
-    if not drawn:
+            handle, = axes.plot(step[width - 1:], (total[width:] - total[:-width]) / width, color=color, linestyle=line)
+            if name not in [other for _, other in shown]:
+                shown.append((handle, name))
+    if not shown:
         raise UserError('no run has logged a loss: there is no curve to draw')
     axes.set(xlabel='training step', ylabel='loss')
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.legend()
+    legend(axes, *zip(*shown))
     return save_figure(figure, path)
 
 

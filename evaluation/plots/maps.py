@@ -9,7 +9,8 @@ from sklearn.manifold import TSNE
 
 from core.errors import UserError
 from core.normalize import unit_rows
-from evaluation.plots.style import COLORS, GREY, check, class_name, look, rgb, save_figure, save_image, styled
+from evaluation.plots.style import COLORS, GREY, check, class_name, legend, look, rgb, save_figure, save_image, styled
+from evaluation.settings import count
 
 
 def tsne_points(embeddings, perplexity=30.0, max_points=10000, seed=0):
@@ -54,21 +55,22 @@ def tsne(embeddings, labels, path, names=None, max_classes_in_legend=21, perplex
     figure = Figure(figsize=(7.2, 5.6))
     axes = figure.add_subplot()
     area = float(np.clip(30000.0 / max(len(shown), 1), 7, 36))
-    rest = ~np.isin(shown, chosen)
+    rest, handles = ~np.isin(shown, chosen), []
     if rest.any():
-        axes.scatter(points[rest, 0], points[rest, 1], s=0.6 * area, c=GREY, linewidths=0, rasterized=True,
-                     label=f'{len(classes) - len(chosen)} other classes')
+        dots = axes.scatter(points[rest, 0], points[rest, 1], s=0.6 * area, c=GREY, linewidths=0, rasterized=True)
+        handles.append((dots, count(len(classes) - len(chosen), 'other class', 'other classes')))
     for i, label in enumerate(chosen):
         color, marker = look(i)
         mine = shown == label
-        axes.scatter(points[mine, 0], points[mine, 1], s=area, c=color, marker=marker, edgecolors='white',
-                     linewidths=0.3 if area > 12 else 0, rasterized=True, label=class_name(names, label)[:32])
+        dots = axes.scatter(points[mine, 0], points[mine, 1], s=area, c=color, marker=marker, edgecolors='white',
+                            linewidths=0.3 if area > 12 else 0, rasterized=True)
+        handles.append((dots, class_name(names, label)[:32]))
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title or f't-SNE of {len(shown):,} embeddings in {len(classes)} classes')
+    axes.set_title(title or f't-SNE of {count(len(shown), "embedding")} in {count(len(classes), "class", "classes")}')
     for side in ('left', 'bottom'):
         axes.spines[side].set_visible(False)
-    legend = axes.legend(loc='center left', bbox_to_anchor=(1.0, 0.5), handletextpad=0.3)
-    for handle in legend.legend_handles:
+    made = legend(axes, *zip(*handles), loc='center left', bbox_to_anchor=(1.0, 0.5), handletextpad=0.3)
+    for handle in made.legend_handles:
         handle.set_sizes([30])
     save_figure(figure, path)
     return points, index

@@ -86,7 +86,7 @@ def retrieval_panel(split_read, neighbours, labels, path, which='random', n_quer
             name = class_name(names, labels[i])
             left, upper = panel_cell(row, column)
             draw.text((left + BORDER + CELL // 2, upper + CELL + 2 * BORDER + FOOT // 2),
-                      fit_text(draw, name, 12, CELL + 2 * BORDER), 'black', font(12), anchor='mm')
+                      fit_text(draw, name, 12, CELL + 2 * BORDER), 'black', font(12, name), anchor='mm')
     save_image(np.asarray(canvas), path)
     return [int(queries[q]) for q in rows]
 
@@ -134,8 +134,9 @@ def write_projector(writer, embeddings, labels, read_image, names=None, tag='emb
     index = np.arange(len(labels))
     if len(index) > max_points:
         index = np.sort(np.random.RandomState(seed).choice(len(index), max_points, replace=False))
-    metadata = [' '.join(class_name(names, int(labels[i])).split()) or '?' for i in index]  # one name a line
-    writer.add_embedding(np.asarray(embeddings)[index], metadata=metadata,
-                         label_img=projector_images(read_image, index, size), global_step=step, tag=tag)
+    metadata = [class_name(names, int(labels[i])).strip() or '?' for i in index]  # one name a line
+    with np.errstate(all='ignore'):    # tensorboardX multiplies the part of the sprite that it left uninitialised
+        writer.add_embedding(np.asarray(embeddings)[index], metadata=metadata,
+                             label_img=projector_images(read_image, index, size), global_step=step, tag=tag)
     return index
 

@@ -9,11 +9,12 @@ import pathlib
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from PIL import Image, ImageFont
 
 from core.errors import UserError
+from core.text import printable
 from evaluation import checks
+from evaluation.plots import fonts
 
 # Okabe and Ito, "Color Universal Design" (2008), without the yellow, which vanishes on white paper.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
@@ -24,7 +25,8 @@ HIT, MISS, GREY = '#009E73', '#CC3311', '#BBBBBB'
 
 RC = {'font.size': 9, 'axes.titlesize': 10, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
       'grid.color': '#DDDDDD', 'grid.linewidth': 0.6, 'axes.axisbelow': True, 'legend.frameon': False,
-      'legend.fontsize': 8, 'lines.linewidth': 1.6, 'pdf.fonttype': 42, 'figure.dpi': 100}
+      'legend.fontsize': 8, 'lines.linewidth': 1.6, 'pdf.fonttype': 42, 'figure.dpi': 100,
+      'text.parse_math': False}    # a class may be called $5 and $10: no formula
 
 
 def styled(function):
@@ -59,9 +61,11 @@ def targets(path):
 def save_figure(figure, path, dpi=160, tight=True):
     """Write a matplotlib Figure as PNG and PDF; returns the two paths."""
     files = targets(path)
+    fonts.fit(figure)
     for file in files:
         meta = {'CreationDate': None} if file.suffix == '.pdf' else None  # same figure, same file
-        figure.savefig(file, dpi=dpi, bbox_inches='tight' if tight else None, metadata=meta)
+        with fonts.quiet():
+            figure.savefig(file, dpi=dpi, bbox_inches='tight' if tight else None, metadata=meta)
     return files
 
 
@@ -74,21 +78,42 @@ def save_image(canvas, path, dpi=160):
     return files
 
 
-@functools.lru_cache(maxsize=16)
-def font(size):
-    """DejaVu Sans, which matplotlib brings along, for drawing on pictures."""
-    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), size)
+@functools.lru_cache(maxsize=64)
+def _font(path, size):
+    return ImageFont.truetype(path, size)
+
+
+def font(size, text=''):
+    """A font for drawing `text` on pictures, `size` pixels high."""
+    return _font(fonts.file_for(text), size)
 
 
 def fit_text(draw, text, size, width):
     """`text`, shortened in its middle until it is at most `width` pixels wide in the font of `size`."""
-    if draw.textlength(text, font(size)) <= width:
+    used = font(size, text)
+    if draw.textlength(text, used) <= width:
         return text
     for keep in range(len(text) - 1, 1, -1):
         short = text[:(keep + 1) // 2] + '…' + text[len(text) - keep // 2:]
-        if draw.textlength(short, font(size)) <= width:
+        if draw.textlength(short, used) <= width:
             return short
     return text[:1]
+
+
+def legend(place, handles, names, **options):
+    """A legend of an Axes or Figure that also shows names with a leading _, which matplotlib hides.
+
+    Parameters
+    ----------
+    place : Axes or Figure
+    handles : what was drawn
+    names : N str
+    options : for `place.legend`
+    """
+    made = place.legend(handles, [str(i) for i in range(len(names))], **options)
+    for text, name in zip(made.get_texts(), names):
+        text.set_text(printable(name))
+    return made
 
 
 def letterbox(image, size, background=255):
@@ -120,5 +145,5 @@ def check(embeddings, labels):
 
 
 def class_name(names, label):
-    """Name of a class, or its number where it has none."""
-    return str(names[label]) if names is not None and 0 <= label < len(names) else str(label)
+    """Name of a class as it stands on figures, or its number where it has none."""
+    return printable(names[label]) if names is not None and 0 <= label < len(names) else str(label)

@@ -6,11 +6,13 @@ published ones of docs/published.csv, with source and confidence, and the settin
 
 from __future__ import annotations
 
+import datetime
 import os
 import pathlib
 
 from core.errors import UserError
 from core.files import write_atomic
+from core.text import printable
 from evaluation.report import published, tables
 from evaluation.report.page import page
 from evaluation.report.runs import frozen, group, read_all
@@ -47,15 +49,18 @@ def write(folders, output: str = '', title: str = '', published_file=published.F
     notes += more
     names = name_groups(groups, rows)
     if len({one.data for one in groups}) > 1:
-        notes.append(f'the runs are on {len({g.data for g in groups})} data sets; each has a table of its own')
+        notes.append(f'the runs are on {len({one.data for one in groups})} data sets; each has a table of its own')
     known = frozen(groups)
     made = tables.report_tables(groups, names, rows, known)
-    title = title or f'{count(len(found), "run")} on {", ".join(dict.fromkeys(one.data for one in groups))}'
-    text = markdown_report(title, groups, names, made, rows, notes)
+    data = list(dict.fromkeys(one.data for one in groups))
+    title = title or f'Results: {", ".join(data) if len(data) < 4 else f"{len(data)} data sets"}'
+    about = (f'{datetime.date.today():%-d %B %Y}: {count(len(found), "run")} of {count(len(groups), "setting")} on '
+             f'{count(len(data), "data set")}')
+    text = markdown_report(title, about, groups, names, made, rows, notes)
     output = pathlib.Path(output) if output else place(found) / 'report.html'
     if output.suffix.lower() not in ('.html', '.htm'):
         raise UserError(f'--output={output} must end in .html')
-    whole = page(title, groups, names, made, rows, notes)
+    whole = page(title, about, groups, names, made, rows, notes)
     files = {}
     if csv_file:
         tables.append_csv(csv_file, tables.csv_rows(groups, names, known))
@@ -81,25 +86,26 @@ def name_groups(groups, rows):
     for one, name in zip(groups, base):
         alike = [other for other, n in zip(groups, base) if n == name and other.data == one.data]
         keys = sorted({key for other in alike for key in {**other.settings, **one.settings}
-                       if published.plain(other.settings.get(key)) != published.plain(one.settings.get(key))})
-        apart = [f'{key}={published.plain(one.settings.get(key))}' for key in keys]
-        names.append(name + (', ' + ' '.join(apart) if apart else ''))
+                       if other.settings.get(key) != one.settings.get(key)})
+        apart = [f'{key}={published.shown(one.settings.get(key))}' for key in keys]
+        names.append(printable(name) + (', ' + ' '.join(apart) if apart else ''))
     return names
 
 
-def markdown_report(title, groups, names, made, rows, notes):
+def markdown_report(title, about, groups, names, made, rows, notes):
     """The report as Markdown: the tables, then commands and differences from the papers' recipes."""
-    parts = ['# ' + title, 'Scores in percent: mean ± standard deviation over seeds.']
-    parts += ['> note: ' + note for note in notes]
+    text = tables.plain_text
+    parts = ['# ' + text(title), text(about), 'Scores in percent: mean ± standard deviation over seeds.']
+    parts += ['> note: ' + text(note) for note in notes]
     for data, header, lines in made:
-        parts += ['## ' + data, tables.markdown(header, lines)]
+        parts += ['## ' + text(data), tables.markdown(header, lines)]
         for one, name in zip(groups, names):
             if one.data != data:
                 continue
-            text = [f'- **{name}**: `{one.command} --seed=S`']
+            items = [f'- **{text(name)}**: {tables.code(one.command + " --seed=S")}']
             for entry in published.sources(rows, one.args):
                 unlike = '; '.join(entry['differences']) or 'none known'
-                text.append('  - settings that differ from {}, {}, {}: {}'.format(
-                    entry['paper'], entry['table'], entry['method'], unlike))
-            parts.append('\n'.join(text))
+                items.append(text(f'  - settings that differ from {entry["paper"]}, {entry["table"]}, '
+                                  f'{entry["method"]}: {unlike}'))
+            parts.append('\n'.join(items))
     return '\n\n'.join(parts) + '\n'

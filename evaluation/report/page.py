@@ -10,6 +10,7 @@ import tempfile
 from PIL import Image
 
 from core.errors import UserError
+from core.text import printable
 from evaluation import plots
 from evaluation.report import published
 from evaluation.report.runs import metrics
@@ -17,15 +18,19 @@ from evaluation.report.tables import metric_order, percent
 from evaluation.settings import RULES, metric_title
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #111; }
-table { border-collapse: collapse; margin: 1em 0; font-size: 13px; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70em; padding: 1em; color: #111; }
+h1 { font-size: 1.6em; margin: .4em 0; } h2 { font-size: 1.3em; margin: 1.6em 0 .4em; border-bottom: 2px solid #333; }
+h3 { font-size: 1.1em; margin: 1.4em 0 .3em; } .about { color: #444; margin: 0 0 1em; }
+.wide { overflow-x: auto; margin: 1em 0; }
+table { border-collapse: collapse; font-size: 14px; }
 th, td { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #333; } .number { text-align: right; white-space: nowrap; }
-td:last-child { max-width: 32em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
-figure { display: inline-block; margin: .5em 1em .5em 0; vertical-align: top; }
-figcaption { color: #444; font-size: 13px; }
-img { max-width: 100%; height: auto; } code { background: #f2f2f2; overflow-wrap: anywhere; }
-.note { border-left: 4px solid #D55E00; padding-left: .8em; }
+td { min-width: 4.5em; overflow-wrap: break-word; } td:first-child, td.words { min-width: 9em; }
+td:last-child { min-width: 24em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
+figure { display: inline-block; margin: .5em 1em .5em 0; max-width: 100%; vertical-align: top; }
+figcaption { color: #444; font-size: 14px; }
+img { max-width: 100%; height: auto; } code { background: #f2f2f2; overflow-wrap: anywhere; font-size: 14px; }
+summary { cursor: pointer; font-weight: 600; } .note { border-left: 4px solid #D55E00; padding-left: .8em; }
 @media print { details { display: block; } }
 """
 # Figures of a run folder that a report shows, with their captions.
@@ -36,10 +41,25 @@ WIDEST = 1400  # pixels; larger pictures are reduced
 NUMBER = re.compile(r'[\d.]+( ± [\d.]+)?|–')
 
 
-def page(title, groups, names, tables, rows, notes):
-    """The HTML text. `tables` is what tables.report_tables returned; `rows` are those of docs/published.csv."""
-    parts = [f'<h1>{escape(title)}</h1>', '<p>Scores are in percent: mean ± standard deviation over seeds. '
-             'Every number says which epoch it is from; a published number says where it was read.</p>']
+def page(title, about, groups, names, tables, rows, notes):
+    """The page.
+
+    Parameters
+    ----------
+    title : heading
+    about : date and counts
+    groups, names : list of Group and what each is called
+    tables : what tables.report_tables returned
+    rows : those of docs/published.csv
+    notes : sentences
+
+    Returns
+    -------
+    HTML text
+    """
+    parts = [f'<h1>{escape(title)}</h1>', f'<p class="about">{escape(about)}. Scores are in percent: mean ± standard '
+             'deviation over seeds. Every number says which epoch it is from; a published number says where it was '
+             'read.</p>']
     if notes:
         parts.append('<div class="note"><p>Notes</p><ul>{}</ul></div>'.format(
             ''.join(f'<li>{escape(note)}</li>' for note in notes)))
@@ -49,13 +69,15 @@ def page(title, groups, names, tables, rows, notes):
         parts.append(table(header, lines))
         parts.append(curves([groups[i] for i in mine], [names[i] for i in mine]))
         parts += [section(groups[i], names[i], rows) for i in mine]
-    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{}</title><style>{}</style></head>\n'
-            '<body>\n{}\n</body></html>\n').format(escape(title), STYLE, '\n'.join(parts))
+    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n' + '\n'.join(parts) +
+            '\n</body></html>\n')
 
 
 def escape(text):
     """Text that stands in HTML as it is."""
-    return html.escape(str(text))
+    return html.escape(printable(text))
 
 
 def table(header, lines):
@@ -64,9 +86,10 @@ def table(header, lines):
 
     def row(tag, cells, kind=''):
         return '<tr{}>{}</tr>'.format(kind, ''.join('<{0}{1}>{2}</{0}>'.format(
-            tag, ' class="number"' if number else '', escape(cell)) for cell, number in zip(cells, numbers)))
+            tag, ' class="number"' if number else ' class="words"' if len(str(cell)) > 12 else '',
+            escape(cell)) for cell, number in zip(cells, numbers)))
     body = [row('td', line, ' class="published"' if str(line[0]).startswith('published') else '') for line in lines]
-    return '<table>{}{}</table>'.format(row('th', header), ''.join(body))
+    return '<div class="wide"><table>{}{}</table></div>'.format(row('th', header), ''.join(body))
 
 
 def curves(groups, names):
@@ -92,7 +115,9 @@ def recall_ks(groups):
 
 def section(one, name, rows):
     """One setting: command, difference from the paper, each seed's numbers, figures of its first run."""
-    parts = [f'<h3>{escape(name)}</h3>', f'<p><code>{escape(one.command)} --seed=S</code></p>']
+    heading, _, apart = name.partition(', ')
+    parts = [f'<h3>{escape(heading)}</h3>'] + ([f'<p>{escape(apart)}</p>'] if apart else [])
+    parts.append(f'<p><code>{escape(one.command)} --seed=S</code></p>')
     for entry in published.sources(rows, one.args):
         where = '{}, {}, {}'.format(entry['paper'], entry['table'], entry['method'])
         unlike = entry['differences']
@@ -110,7 +135,7 @@ def section(one, name, rows):
         files = files[-1:] if pattern.startswith('test_epoch') else files
         pictures += [figure(file, f'{caption} ({file.stem}, seed {one.seeds[0]})', 540) for file in files]
     if pictures:
-        parts.append('<details><summary>Figures</summary>{}</details>'.format(''.join(pictures)))
+        parts.append('<details open><summary>Figures</summary>{}</details>'.format(''.join(pictures)))
     return '\n'.join(parts)
 
 

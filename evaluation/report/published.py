@@ -13,6 +13,7 @@ import pathlib
 import re
 
 from core.errors import UserError
+from core.text import printable
 
 FILE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'published.csv'
 COLUMNS = ('paper', 'table', 'dataset', 'method', 'backbone', 'dim', 'image_size', 'metric', 'value', 'source',
@@ -42,6 +43,21 @@ def plain(value):
         return f'{float(text):g}'
     except ValueError:
         return text.replace('-', '_')
+
+
+def shown(value):
+    """A setting as people read it: like `plain`, but text stays as it is.
+
+    Example
+    -------
+    >>> shown(1e-4), shown([1, 2]), shown('runs/My-photos'), shown(True)
+    ('0.0001', '1,2', 'runs/My-photos', 'true')
+    """
+    if isinstance(value, str) and not re.fullmatch(r'[\d.eE+-]+', value):
+        return printable(value)
+    if isinstance(value, (list, tuple)):
+        return ','.join(map(shown, value))
+    return plain(value)
 
 
 def conditions(text):
@@ -93,7 +109,7 @@ def differences(args, recipe):
     found = []
     for key, sign, wanted in conditions(recipe):
         if not holds(args, (key, sign, wanted)):
-            ours = plain(args[key]) if args.get(key) is not None else 'no such flag'
+            ours = shown(args[key]) if args.get(key) is not None else 'no such flag'
             paper = wanted.split('|')[0] if sign == '=' else sign + wanted
             found.append(f'{key}: {ours} (paper {paper})')
     return found

@@ -10,6 +10,7 @@ from collections import namedtuple
 
 from core.errors import UserError
 from core.files import read_log
+from core.text import printable
 from evaluation.settings import RULES
 
 FinishedRun = namedtuple('FinishedRun', 'folder args result log')
@@ -18,8 +19,9 @@ FinishedRun.__doc__ = """A finished run: its folder (Path), args, result (dicts 
 # Flags that do not change what is learnt or measured. All others must be equal for runs to share a row.
 NOT_SETTINGS = {'seed', 'save_dir', 'resume', 'argv', 'dry_run', 'gpu_idx', 'num_workers', 'kvstore', 'figures',
                 'draw', 'display_step', 'summary_step', 'baselines', 'prepare', 'test_batch_size', 'tsne_points',
-                'tensorboard', 'checkpoint', 'output', 'embeddings', 'recallk', 'start_epoch', 'keep_archives',
-                'cache', 'function', 'command', 'nmi'}
+                'checkpoint', 'output', 'embeddings', 'recallk', 'start_epoch', 'keep_archives', 'cache', 'command',
+                'nmi', 'cluster', 'shard', 'which', 'prefix', 'store_dir'}
+
 
 def find(paths):
     """Run folders below `paths`: each path is a run folder or a folder that holds some, at any depth.
@@ -56,7 +58,7 @@ def load_json(path):
         value = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f'{path.name} is missing') from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ValueError(f'{path.name} cannot be read ({error})') from None
     if not isinstance(value, dict):
         raise ValueError(f'{path.name} is not a JSON object')
@@ -64,7 +66,21 @@ def load_json(path):
 
 
 def read(folder, resolve=str):
-    """FinishedRun, or a ValueError with the reason why it cannot be in a table."""
+    """A finished run.
+
+    Parameters
+    ----------
+    folder : of the run
+    resolve : function that makes the registered data name of any spelling, or raises UserError
+
+    Returns
+    -------
+    FinishedRun
+
+    Raises
+    ------
+    ValueError : why it cannot be in a table
+    """
     folder = pathlib.Path(folder)
     log = read_log(folder / 'log.jsonl')
     if not (folder / 'result.json').exists():
@@ -77,11 +93,20 @@ def read(folder, resolve=str):
     selection = result.get('selection')
     if not isinstance(selection, dict) or not any(isinstance(part, dict) for part in selection.values()):
         raise ValueError('result.json has no `selection` with numbers')
+    if any(part is not None and not isinstance(part, dict) for part in selection.values()):
+        raise ValueError('result.json: a part of `selection` is no JSON object')
     if not any(metrics(part) for part in selection.values()):
         raise ValueError('result.json has no metric in its `selection`')
     args = load_json(folder / 'args.json') if (folder / 'args.json').exists() else {}
+    if not isinstance(result.get('args') or {}, dict):
+        raise ValueError('result.json: `args` is no JSON object')
     args.update(result.get('args') or {})
+    try:
+        args['seed'] = int(args.get('seed') or 0)
+    except (TypeError, ValueError):
+        raise ValueError(f'its seed is {args["seed"]!r}, which is no whole number') from None
     args.setdefault('data_name', result.get('data_name', 'unknown data'))
+    args['data_name'] = str(args['data_name'])
     with contextlib.suppress(UserError):  # results of embeddings from a file may name any data
         args['data_name'] = resolve(args['data_name'])
     return FinishedRun(folder, args, result, log)
@@ -92,9 +117,14 @@ def read_all(paths, resolve=str):
     runs, notes = [], []
     for folder in find(paths):
         try:
-            runs.append(read(folder, resolve))
-        except ValueError as error:
-            notes.append(f'{folder} is left out: {error}')
+            run = read(folder, resolve)
+            one = Group([run], {})    # whatever else is wrong with its files shows here: a note on this run alone
+            one.updates(), one.baselines(), one.trunk(), [one.scores(rule) for rule in one.rules()]
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OSError) as error:
+            reason = error if isinstance(error, ValueError) else f'its files are damaged ({error!r})'
+            notes.append(printable(f'{folder} is left out: {reason}'))
+            continue
+        runs.append(run)
     if not runs:
         raise UserError('no finished run among the given folders:\n  ' + '\n  '.join(notes))
     return runs, notes
@@ -105,7 +135,8 @@ def metrics(part):
     found = {}
     for key, value in (part or {}).items():
         if key == 'recall' and isinstance(value, dict):
-            found.update({f'recall@{k}': v for k, v in sorted(value.items(), key=lambda item: int(item[0]))})
+            found.update({f'recall@{k}': v for k, v in sorted(((k, v) for k, v in value.items() if k.isdigit()),
+                                                              key=lambda item: int(item[0]))})
         elif is_score(key, value):
             found[key] = value
     return {key: float(value) for key, value in found.items() if is_number(value)}
@@ -164,7 +195,7 @@ class Group:
         self.args = self.runs[0].args
         self.settings = settings(self.args)
         self.seeds = [int(run.args.get('seed', 0)) for run in self.runs]
-        self.data = data_title(self.args, titles)
+        self.data = printable(data_title(self.args, titles))
         self.commit = ' '.join(dict.fromkeys(str(run.result.get('commit', 'unknown')) for run in self.runs))
         self.command = command(self.runs[0])
 
@@ -182,6 +213,11 @@ class Group:
         """Mean of a number of result.json over the runs that have it, or None."""
         values = [run.result[key] for run in self.runs if is_number(run.result.get(key))]
         return statistics.fmean(values) if values else None
+
+    def updates(self):
+        """Mean number of updates of the weights, or None: batches over --caffe_iter_size."""
+        batches = self.mean('iterations')
+        return None if batches is None else round(batches / max(1, int(self.args.get('caffe_iter_size') or 1)))
 
     def baselines(self):
         """{name: {'recall@1': mean}} of what was measured before training."""

@@ -2,10 +2,12 @@
 
 import csv
 import pathlib
+import re
 
 from core.errors import UserError
 from core.files import open_atomic, write_atomic
 from core.tables import as_written, harmless
+from core.text import printable
 from evaluation.report import published
 from evaluation.settings import RULES, metric_title
 
@@ -16,7 +18,7 @@ BEGIN, END = '<!-- results:begin -->', '<!-- results:end -->'
 DASH = '–'
 
 BEFORE = ['data', 'method', 'loss', 'backbone', 'image_size', 'embed_dim', 'n_inner_pts', 'seeds', 'epoch_rule']
-AFTER = ['frozen_recall@1', 'images_per_second', 'seconds', 'command', 'commit']
+AFTER = ['updates', 'frozen_recall@1', 'images_per_second', 'seconds', 'command', 'commit']
 FIRST_METRICS = ['recall@1', 'recall@2', 'recall@4', 'recall@8']
 KEY = ('data', 'command', 'commit', 'epoch_rule')
 
@@ -43,17 +45,22 @@ def report_tables(groups, names, rows, frozen):
     for title in dict.fromkeys(one.data for one in groups):
         mine = [i for i, one in enumerate(groups) if one.data == title]
         metrics = metric_order([m for i in mine for rule in groups[i].rules() for m in groups[i].scores(rule)])
-        header = ['setting', 'seeds', 'epoch'] + [metric_title(m, short=True) + ' %' for m in metrics] + ['source']
-        lines, before = [], {}
+        header = ['setting', 'seeds', 'updates', 'epoch',
+                  *(metric_title(m, short=True) + ' %' for m in metrics), 'source']
+        lines, before, told = [], {}, []
         for i in mine:
             one, seeds = groups[i], ' '.join(map(str, groups[i].seeds))
+            updates = number(one.updates(), '{:,}') or DASH
             for rule in one.rules():
                 scores = one.scores(rule)
                 cells = [percent(scores[m]) if m in scores else DASH for m in metrics]
-                lines.append([names[i], seeds, RULES[rule], *cells, 'this suite, commit ' + one.commit])
+                lines.append([names[i], seeds, updates, RULES[rule], *cells, 'this suite, commit ' + one.commit])
             for entry in published.sources(rows, one.args):
+                if source_text(entry) + entry['method'] in told:    # beside a setting that it is compared with as well
+                    continue
+                told.append(source_text(entry) + entry['method'])
                 cells = ['{:g}'.format(entry['values'][m]) if m in entry['values'] else DASH for m in metrics]
-                lines.append(['published: ' + entry['method'], DASH, 'as published', *cells, source_text(entry)])
+                lines.append(['published: ' + entry['method'], DASH, DASH, 'as published', *cells, source_text(entry)])
             baselines = one.baselines()
             if i in frozen and not any(name.startswith('frozen') for name in baselines):
                 baselines['frozen trunk'] = {'recall@1': frozen[i]}
@@ -62,7 +69,7 @@ def report_tables(groups, names, rows, frozen):
                 before.setdefault((name, cells), []).append(names[i])
         for (name, cells), settings in before.items():
             shared = '' if len(settings) == len(mine) else ' ({})'.format(', '.join(settings))
-            lines.append([name + shared, DASH, 'before training', *cells, 'this suite'])
+            lines.append([name + shared, DASH, '0', 'before training', *cells, 'this suite'])
         tables.append((title, header, lines))
     return tables
 
@@ -76,8 +83,34 @@ def source_text(entry):
 def markdown(header, lines):
     """A Markdown table."""
     def row(cells):
-        return '| ' + ' | '.join(str(c).replace('|', '\\|').replace('\n', ' ') for c in cells) + ' |'
+        return '| ' + ' | '.join(map(plain_text, cells)) + ' |'
     return '\n'.join([row(header), row(['---'] * len(header))] + [row(line) for line in lines])
+
+
+def plain_text(text):
+    r"""Text that Markdown shows as it is: no HTML, no formula, no emphasis, no cell of its own.
+
+    Example
+    -------
+    >>> plain_text('<b>|$x$ *a* hphn_triplet _y_')
+    '&lt;b>\\|\\$x\\$ \\*a\\* hphn_triplet \\_y\\_'
+    """
+    text = printable(text).replace('\\', '\\\\').replace('&', '&amp;').replace('<', '&lt;')
+    return re.sub(r'[|$*`\[\]]|(?<!\w)_|_(?!\w)', lambda match: '\\' + match.group(), text)
+
+
+def code(text):
+    """Text as a code span of Markdown, whatever quotes it holds.
+
+    Example
+    -------
+    >>> print(code('a `b`'))
+    `` a `b` ``
+    """
+    text = printable(text)
+    fence = '`' * (max(map(len, re.findall('`+', text)), default=0) + 1)
+    pad = ' ' if '`' in text else ''
+    return f'{fence}{pad}{text}{pad}{fence}'
 
 
 def csv_rows(groups, names, frozen):
@@ -89,6 +122,7 @@ def csv_rows(groups, names, frozen):
                    'backbone': one.args.get('backbone', ''), 'image_size': one.args.get('image_size', ''),
                    'embed_dim': one.args.get('embed_dim', ''), 'n_inner_pts': one.args.get('n_inner_pts', ''),
                    'seeds': ' '.join(map(str, one.seeds)), 'epoch_rule': RULES[rule],
+                   'updates': number(one.updates(), '{}'),
                    'frozen_recall@1': f'{frozen[i]:.4f}' if i in frozen else '',
                    'images_per_second': number(one.mean('images_per_second'), '{:.1f}'),
                    'seconds': number(one.mean('seconds'), '{:.0f}'), 'command': one.command, 'commit': one.commit}
@@ -165,7 +199,7 @@ def readme_table(csv_file=RESULTS):
         if metric is None:
             continue
         rules = [text for text in RULES.values() if any(row['epoch_rule'] == text for row in mine)]
-        header = ['method', 'network', 'seeds', 'frozen network', *rules, 'images/s', 'commit']
+        header = ['method', 'network', 'seeds', 'updates', 'frozen network', *rules, 'images/s', 'commit']
         lines = []
         for key in dict.fromkeys((row['command'], row['commit'], row['seeds']) for row in mine):
             same = [row for row in mine if (row['command'], row['commit'], row['seeds']) == key]
@@ -173,6 +207,7 @@ def readme_table(csv_file=RESULTS):
             first = same[0]
             lines.append([first['method'],
                           '{backbone}, {image_size} px, {embed_dim}-d'.format(**first), first['seeds'],
+                          first['updates'] or DASH,
                           cell(first, 'frozen_' + metric), *(cells.get(rule, DASH) for rule in rules),
                           first['images_per_second'] or DASH, first['commit']])
         blocks.append('**{}**: {} in %, mean ± standard deviation over seeds\n\n{}'.format(

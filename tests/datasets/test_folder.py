@@ -88,7 +88,7 @@ def test_split_file_and_boxes(tree):
     split = table(tree / 'split.csv', 'path,split\na/0.png,train\nb/0.png,test\n')
     data = folder(listed, f'--split={split}', '--crop_box')
     assert data.train.names == ['p'] and data.test.names == ['q'] and data.train.read(0).shape == (20, 10, 3)
-    assert any('1 images are not named' in note for note in data.notes)
+    assert any('1 image not named in' in note for note in data.notes)
     data = folder(tree, f'--split={split}')
     assert (data.train.paths.tolist(), data.test.paths.tolist()) == (['a/0.png'], ['b/0.png'])
 
@@ -96,7 +96,7 @@ def test_split_file_and_boxes(tree):
 def test_classes_of_one_image_and_repeated_rows_are_said(tree):
     rows = ['a/0.png,1', 'b/0.png,2', 'b/1.png,2', 'b/1.png,2', 'c/0.png,7', 'd/0.png,7']
     data = folder(table(tree / 'l.csv', '\n'.join(['path,label', *rows])))
-    assert any('1 images were listed more than once' in note for note in data.notes)
+    assert any('1 row named an image again' in note for note in data.notes)
     assert any('1 training classes have a single image' in note for note in data.notes)
     assert data.train.names == ['1'] and data.test.labels.tolist() == [0, 0, 1, 1]
 
@@ -166,14 +166,14 @@ def test_what_is_no_picture_is_counted_and_what_archivers_leave_is_no_class(tree
     data = folder(tree)
     assert data.train.names == ['a', 'b'] and 'a/no_ending' in data.train.paths
     assert dict(data.ignored) == {
-        'the folder __MACOSX': 1, 'the folder @eaDir': 1, 'files ending in .txt': 1, 'files ending in .xml': 1,
-        'files ending in .db': 1, 'files without an ending that are no pictures': 1,
-        'pictures outside a class folder': 1}
+        'folder __MACOSX': 1, 'folder @eaDir': 1, 'file ending in .txt': 1, 'file ending in .xml': 1,
+        'file ending in .db': 1, 'file without an ending that is no picture': 1,
+        'picture outside a class folder': 1}
     found = summary.summary(data)
     assert found['train'] == {'images': 7, 'classes': 2, 'smallest_class': {'name': 'b', 'images': 3}}
     text = '\n'.join(summary.lines(found))
     assert 'training: 7 images of 2 classes; smallest class: b (3 images)' in text
-    assert '1 files ending in .xml' in text and 'the folder __MACOSX' in text
+    assert '1 file ending in .xml' in text and '1 folder __MACOSX' in text
 
 
 def test_parts_beside_rubbish_are_parts(tmp_path):
@@ -182,7 +182,7 @@ def test_parts_beside_rubbish_are_parts(tmp_path):
             write(str(tmp_path / name / f'{k}.png'))
     data = folder(tmp_path)
     assert data.train.names == ['a', 'b'] and data.test.names == ['c'] and data.protocol == 'zero-shot'
-    assert data.ignored['the folder old beside Train and test and train'] == 1
+    assert data.ignored['folder old beside Train and test and train'] == 1
 
 
 @pytest.mark.parametrize('rows', ['./a/0.png,x\na/0.png,x\n', 'a//0.png,x\nb/../a/0.png,x \n'])
@@ -190,7 +190,7 @@ def test_one_image_by_two_names_counts_once(tree, rows):
     path = table(tree / 'l.csv', f'path,label\n{rows}{tree}/a/0.png,x\nb/0.png,y\n')
     data = folder(path)
     assert len(data.train) == len(data.test) == 1
-    assert any('2 images were listed more than once' in note for note in data.notes)
+    assert any('2 rows named an image again' in note for note in data.notes)
 
 
 def test_labels_01_and_1_are_two_classes(tree):

@@ -231,5 +231,5 @@ def test_check_finds_bad_images_and_duplicates_across_the_border(published, tmp_
     assert len(found['across']) == 1 and len(found['across'][0]['images']) == 3
     assert not found['across'][0]['same_bytes'] and len(found['conflicting']) == 1 and not found['within']
     pathlib.Path(data.test.path(7)).write_bytes(first[:300])
-    with pytest.raises(UserError, match='1 images cannot be read: .*' + os.path.basename(data.test.path(7))):
+    with pytest.raises(UserError, match='1 image cannot be read: .*' + os.path.basename(data.test.path(7))):
         prepare_quietly(root, fake, log=said.append, verify=True)

@@ -97,6 +97,13 @@ def test_good_files_are_remembered_by_size_and_time(photos, monkeypatch):
     assert count('error') == 2
     (photos / '.prepared' / 'readable.npz').write_bytes(b'damaged')
     assert count('error') == 16
+    (photos / '.prepared' / 'readable.npz').unlink()
+    (photos / '.prepared').rmdir()
+    photos.chmod(0o555)
+    try:
+        assert count('error') == 16 and not (photos / '.prepared').exists()
+    finally:
+        photos.chmod(0o755)
 
 
 def test_a_quick_look_leaves_no_trace_in_the_folder(photos):

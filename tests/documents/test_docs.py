@@ -1,26 +1,19 @@
-"""The documentation against the program: tags, flags and defaults, commands, recipes, the contributing guide."""
+"""The documentation against the program: tags, flags and defaults, commands, recipes."""
 
 import collections
-import importlib
 import json
 import pathlib
 import re
 import shlex
-import sys
 
-import numpy as np
 import pytest
 
-import datasets
 import losses
 import main
 import recipes
-import samplers
 from commands import cli, layers, rows
 from commands.parser import flags_of
 from core.argparse_internals import action_of, actions
-from core.contracts import Batch, Out
-from core.runtime import autograd, nd
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ('recipes', 'losses', 'samplers', 'models', 'datasets', 'engine', 'evaluation', 'serving')
@@ -224,89 +217,3 @@ def test_what_the_head_of_a_recipe_offers_can_be_passed_to_it(path, capsys):
     head = ''.join(line for line in path.read_text().splitlines(True) if line.startswith('#'))
     for words in re.findall(r'--\w+(?:=[\w.+-]*\w)?(?: --\w+(?:=[\w.+-]*\w)?)*', head):
         assert parses(recipe(str(path.relative_to(ROOT)), shlex.split(words)), capsys), words
-
-
-# ---- the contributing guide
-
-class Patch:
-    """The diffs below one heading of CONTRIBUTING.md: a new file and one line in a table.
-
-    path, source : of the new file; table : path of the registry; added : lines that go below `context`
-    """
-
-    def __init__(self, heading):
-        text = section((ROOT / 'CONTRIBUTING.md').read_text(), heading)
-        diff = re.search(r'^```diff\n(.*?)^```', text, flags=re.M | re.S)[1]
-        files = re.split(r'^--- .*\n\+\+\+ b/(.*)\n', diff, flags=re.M)[1:]
-        self.path, new, self.table, change = files
-        assert all(line.startswith('+') for line in new.splitlines())
-        self.source = ''.join(line[1:] + '\n' for line in new.splitlines())
-        self.change = change.splitlines()
-
-    @property
-    def module(self):
-        return self.path[:-len('.py')].replace('/', '.')
-
-    def apply(self, tmp_path, monkeypatch, registry):
-        """Import the new file under its name and enter it into the registry; returns the entry."""
-        file = tmp_path / pathlib.Path(self.path).name
-        file.write_text(self.source)
-        compile(self.source, self.path, 'exec')
-        assert max(map(len, self.source.splitlines())) <= 120
-        monkeypatch.setattr(importlib.import_module(self.module.split('.')[0]), '__path__',
-                            [str(ROOT / self.module.split('.')[0]), str(tmp_path)])
-        present = (ROOT / self.table).read_text().splitlines()
-        scope = {}
-        for line in self.change:
-            if line.startswith(' '):
-                assert present.count(line[1:]) == 1, f'{self.table} has no line {line[1:]}'
-            elif 'import' in line:
-                exec(line[1:], scope)
-            else:
-                for key, value in eval('{' + line[1:] + '}', scope).items():
-                    monkeypatch.setitem(registry, key, value)
-        monkeypatch.delitem(sys.modules, self.module)
-        return value
-
-
-def test_the_loss_of_the_guide_works(tmp_path, monkeypatch, capsys):
-    criterion_class = Patch('Add a loss').apply(tmp_path, monkeypatch, losses.LOSSES)
-    assert main.main(['--loss=proxy_nca', '--dry_run']) == 0
-    args = layers.training_parser(['--loss=proxy_nca'], {}).parse_args(['--embed_dim=6'])
-    criterion = criterion_class.from_args(args, 4)
-    criterion.initialize()
-    rng = np.random.RandomState(0)
-    x, label = nd.array(rng.normal(size=(5, 6))), nd.array([0, 1, 1, 3, 2], dtype='int32')
-    x = nd.L2Normalization(x)
-    x.attach_grad()
-    with autograd.record():
-        loss = criterion(Out(x, None), Batch(None, label, None, None))
-    loss.backward()
-    p = criterion.proxy.data().asnumpy()
-    p = p / np.linalg.norm(p, axis=1, keepdims=True)
-    z = -np.square(x.asnumpy()[:, None] - p[None]).sum(axis=2)
-    expected = np.log(np.exp(z).sum(axis=1)) - z[np.arange(5), label.asnumpy()]
-    np.testing.assert_allclose(loss.asnumpy(), expected, rtol=1e-4)
-    assert np.isfinite(x.grad.asnumpy()).all() and np.abs(criterion.proxy.grad().asnumpy()).sum() > 0
-    criterion.hybridize()
-    np.testing.assert_allclose(criterion(Out(x, None), Batch(None, label, None, None)).asnumpy(), expected, rtol=1e-4)
-
-
-def test_the_sampler_of_the_guide_works(tmp_path, monkeypatch):
-    sampler_class = Patch('Add a sampler').apply(tmp_path, monkeypatch, samplers.SAMPLERS)
-    monkeypatch.setattr(losses.get_loss('heated_softmax'), 'samplers', ('random', 'by_class'))
-    _, args = cli.parse(['--loss=heated_softmax', '--sampler=by_class', '--batch_size=2'])
-    labels = np.array([1, 0, 1, 0, 1])
-    plans = sampler_class.from_args(args, labels).plan(0, np.random.RandomState(0))
-    assert [labels[plan.index].tolist() for plan in plans] == [[0, 0], [1, 1]]
-    assert all(len(plan.seed) == 2 for plan in plans)
-
-
-def test_the_data_set_of_the_guide_works(tmp_path, monkeypatch):
-    Patch('Add a data set').apply(tmp_path, monkeypatch, datasets.DATASETS)
-    _, args = cli.parse(['--data_name=stripes'])
-    data = datasets.from_args(args)
-    assert (len(data.train), len(data.test), data.train.num_classes, data.test.num_classes) == (50, 50, 5, 5)
-    assert set(data.train.classes) == set(range(5)) and set(data.test.classes) == set(range(5, 10))
-    assert data.train.read(0).shape == (32, 32, 3) and data.test.read(49).std() > 0
-    assert not np.array_equal(data.train.read(0), data.train.read(49))

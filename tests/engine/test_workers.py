@@ -111,8 +111,10 @@ def test_ten_steps_of_several_workers_are_those_of_one_process(alone, tmp_path, 
         loss = words.split()[0]
         one, several = parameters(alone / loss), parameters(tmp_path / loss)
         assert set(one) == set(several)
+        # the hardest pairs of HPHN are chosen by the last bits: here weights move by 1e-2
+        atol = 2e-4 if loss == 'hphn_triplet' else 2e-5
         for name, array in one.items():
-            np.testing.assert_allclose(several[name], array, rtol=1e-3, atol=2e-5, err_msg=f'{loss} {name}')
+            np.testing.assert_allclose(several[name], array, rtol=1e-3, atol=atol, err_msg=f'{loss} {name}')
 
 
 def test_a_killed_worker_ends_the_run_with_a_message():

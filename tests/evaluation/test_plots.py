@@ -229,7 +229,7 @@ def test_projector_files(tmp_path):
     writer.close()
     assert len(rows) == 5
     metadata = next(tmp_path.rglob('metadata.tsv')).read_text().splitlines()
-    assert metadata == [['a b', 'c'][i % 2] for i in rows]
+    assert metadata == [['a\\tb', 'c'][i % 2] for i in rows]
     assert Image.open(next(tmp_path.rglob('sprite.png'))).size == (48, 48)  # 3 x 3 places of 16 pixels
     assert 'single_image_dim: 16' in (tmp_path / 'projector_config.pbtxt').read_text()
 
@@ -244,3 +244,49 @@ def test_drawing_leaves_the_callers_matplotlib_settings_alone(tmp_path):
 def test_the_first_56_looks_are_different():
     assert len({style.look(i) for i in range(56)}) == 56
     assert len({style.look(i)[0] for i in range(7)}) == len({style.look(i)[1] for i in range(7)}) == 7
+
+
+LOG = [{'kind': 'epoch', 'epoch': 0, 'step': 24, 'seconds': 3.0, 'recall': {'1': 0.5}, 'loss': 1.0}]
+
+
+def texts_of(monkeypatch, draw, path):
+    """Every text of the figure that `draw(path)` saves, as it is shown."""
+    import matplotlib.text
+    kept = []
+    save = style.fonts.fit
+    monkeypatch.setattr(style.fonts, 'fit', lambda figure: (kept.append(figure), save(figure)))
+    draw(path)
+    return [text.get_text() for text in kept[0].findobj(matplotlib.text.Text)]
+
+
+def test_names_are_shown_as_they_are(tmp_path, monkeypatch):
+    names = ['_hidden', '$5 and $10$', 'line\nfeed', '<script>', '\x1b[31mred', 'a\udcff']
+    shown = texts_of(monkeypatch, lambda path: plots.tsne(np.eye(12, 6), np.arange(12) % 6, path, names=names,
+                                                          points=(np.eye(12, 2), np.arange(12))), tmp_path / 'tsne')
+    for name in ('_hidden', '$5 and $10$', 'line\\nfeed', '<script>', '\\x1b[31mred', 'a\\xff'):
+        assert name in shown, name
+    assert '_run' in texts_of(monkeypatch, lambda path: plots.recall_curves({'_run': LOG}, path), tmp_path / 'recall')
+    assert '_run' in texts_of(monkeypatch, lambda path: plots.loss_curve({'_run': LOG}, path), tmp_path / 'loss')
+    plots.confusion_matrix(np.eye(6), names, tmp_path / 'confusion')
+
+
+def test_curves_of_one_evaluation_have_whole_ticks(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(style.fonts, 'fit', drawn.append)
+    plots.recall_curves({'run': LOG}, tmp_path / 'recall')
+    ticks = drawn[0].axes[0].get_xticks()
+    assert np.array_equal(ticks, ticks.round()) and drawn[0].axes[0].get_xlim()[0] == 0
+
+
+def test_fonts_are_chosen_by_their_letters(monkeypatch, capsys):
+    from evaluation.plots import fonts
+    monkeypatch.setattr(fonts, '_installed', lambda: [('STIXGeneral', fonts.font_manager.findfont('STIXGeneral'))])
+    fonts._tell.cache_clear()
+    only_stix = next(chr(c) for c in sorted(fonts._letters(fonts.font_manager.findfont('STIXGeneral'))
+                                            - fonts._letters(fonts.font_manager.findfont(fonts.FIRST))) if c > 0x2000)
+    assert fonts.families('a' + only_stix) == [fonts.FIRST, 'STIXGeneral']
+    assert 'STIX' in fonts.file_for(only_stix)
+    assert fonts.families('\u4f8b') == [fonts.FIRST]
+    assert 'fonts-noto-cjk' in capsys.readouterr().err
+    fonts.families('\u4f8b')
+    assert not capsys.readouterr().err    # said once

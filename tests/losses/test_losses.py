@@ -40,6 +40,7 @@ def build(name, flags='', size=8):
     parser.add_argument('--batch_size', default=size)
     parser.add_argument('--num_instances', default=2)
     parser.add_argument('--embed_dim', default=DIM)
+    parser.add_argument('--epochs', default=60)
     cls.add_args(parser)
     mx.random.seed(3)
     criterion = cls.from_args(parser.parse_args(flags.split()), CLASSES)
@@ -201,17 +202,49 @@ def test_batch_hard_of_squared_distances(margin):
 
 @pytest.mark.parametrize('margin', [0.2, 2.0])
 def test_semi_hard_of_squared_distances(margin):
-    pairs = softmax_ranking.positive_pairs(nd.array(LABEL))
+    pairs = mining.pairs_input(nd.array(LABEL))[0]
     check(lambda v: softmax_ranking.semi_hard(nd, v, nd.array(LABEL), margin, pairs),
           lambda x: equations.squared_semi_hard(x, LABEL, margin), rows(8, 6))
 
 
 def test_semi_hard_compares_a_single_class_with_zero():
     x = rows(6, 7)
-    pairs = softmax_ranking.positive_pairs(nd.zeros(6))
+    pairs = mining.pairs_input(nd.zeros(6))[0]
     ours = softmax_ranking.semi_hard(nd, nd.array(x), nd.zeros(6), 0.2, pairs).asscalar()
     assert ours == pytest.approx(equations.squared_semi_hard(x, [0] * 6, 0.2), rel=1e-5)
     assert ours > 1
+
+
+def test_still_centers_stay_and_moving_ones_move():
+    x, label = rows(8), np.arange(8) % 3
+    for flags, moves in (('--centers=still', False), ('', True)):
+        criterion = build('softmax_ranking', '--train_mode=center ' + flags)
+        before = criterion.centers.data().asnumpy()
+        value_and_gradient(criterion, x, label)
+        criterion.after_step()
+        assert (criterion.centers.data().asnumpy() != before).any() == moves
+
+
+@pytest.mark.parametrize('backbone,flags,std', [
+    ('resnet50_v2', '', (2 / 400) ** 0.5), ('mobilenet1.0', '', 0.09 * 0.88),
+    ('mobilenet1.0', '--classifier_std=0.01', 0.0088)])
+def test_classifier_starts_from_a_truncated_normal(backbone, flags, std):
+    cls = losses.get_loss('softmax_ranking')
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(embed_dim=4, backbone=backbone)
+    cls.add_args(parser)
+    criterion = cls.from_args(parser.parse_args(flags.split()), 50)
+    criterion.initialize()
+    criterion.classifier(nd.ones((1, 400)))
+    weight = criterion.classifier.weight.data().asnumpy()
+    assert weight.std() == pytest.approx(std, rel=0.02) and np.abs(weight).max() < 2.3 * std
+
+
+def test_heated_class_weights_have_variance_one_over_d():
+    criterion = losses.get_loss('heated_softmax')(200, 100)
+    criterion.initialize()
+    weight = criterion.weight.data().asnumpy()
+    assert weight.std() == pytest.approx(0.1, rel=0.02) and np.abs(weight).max() < 0.23
 
 
 @pytest.mark.parametrize('mode,weight', [('vanilla', 1.0), ('hard', 0.5), ('semi_hard', 2.0), ('center', 0.003)])

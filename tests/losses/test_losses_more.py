@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import UserError
 from core.runtime import nd
-from losses import class_statistics, get_loss, mining
+from losses import class_statistics, get_loss, hard_pairs, mining
 from losses.contrastive import Contrastive
 from losses.hdc import HDC
 from losses.heated_softmax import HeatedSoftmax
@@ -63,10 +63,13 @@ def test_alpha_changes_a_hybridized_loss():
     assert hot[1] == pytest.approx(equations.heated_softmax(x, LABEL, w, np.zeros(3), 4.0, l2_norm=True), rel=1e-5)
 
 
-def test_heating_up_before_the_first_epoch_is_refused():
-    criterion = prepare(HeatedSoftmax(3, 4, heat_up=True, nb_hu_epoch=20))
-    with pytest.raises(UserError, match='--nb_hu_epoch=20.*--epochs=20'):
-        criterion.on_progress(0, 20)
+def test_as_many_heated_epochs_as_there_are_leave_a_cold_one_and_more_are_refused():
+    criterion = prepare(HeatedSoftmax(3, 4, alpha=16.0, heat_up=True, nb_hu_epoch=20))
+    assert [criterion.schedule(epoch, 20) for epoch in (0, 1, 19)] == [(16.0, 1.0), (4.0, 0.1), (4.0, 0.1)]
+    with pytest.raises(UserError, match='--nb_hu_epoch=20.*--epochs=19'):
+        criterion.on_progress(0, 19)
+    with pytest.raises(UserError, match='--nb_hu_epoch=20.*--epochs=15'):
+        build('heated_softmax', '--heat_up')
 
 
 def test_bn_divides_alpha_and_changes_the_head():
@@ -80,10 +83,9 @@ def test_better_init_sets_unit_class_means():
         criterion = prepare(HeatedSoftmax(3, 4, better_init=better))
         criterion.init_from(lambda: calls.append(1) or x, LABEL)
     assert len(calls) == 1
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     for c, row in enumerate(criterion.weight.data().asnumpy()):
-        mean = unit[c == LABEL].mean(axis=0)
-        np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-3)
+        mean = x[c == LABEL].mean(axis=0)                         # of the raw embeddings, then of length one
+        np.testing.assert_allclose(row, mean / np.sqrt(mean @ mean + 1e-4), rtol=1e-5)
 
 
 def test_epoch_statistics():
@@ -110,7 +112,7 @@ def test_margin_is_its_equation(lr_beta, nu):
         expected = equations.gradient(lambda b: equations.margin(x.astype(float), LABEL, triplets, b, 0.2, nu), beta)
         np.testing.assert_allclose(criterion.beta.grad().asnumpy(), expected, atol=1e-5)
     assert criterion.step_size(70) == 70
-    assert (criterion.trainer(None) is None) == (lr_beta == 0)
+    assert (criterion.own_optimizer() is None) == (lr_beta == 0)
 
 
 class FixedDraws:
@@ -130,7 +132,7 @@ def test_margin_without_an_active_pair_is_zero():
 
 
 def test_margin_pulls_beta_to_its_own_learning_rate():
-    assert Margin(3, lr_beta=0.3).trainer(None) == ('sgd', {'learning_rate': 0.3, 'momentum': 0.9, 'wd': 0.0})
+    assert Margin(3, lr_beta=0.3).own_optimizer() == ('sgd', {'learning_rate': 0.3, 'momentum': 0.9, 'wd': 0.0})
 
 
 @pytest.mark.parametrize('n_inner_pts,normalise', [(0, False), (2, False), (1, True)])
@@ -253,20 +255,28 @@ def test_positive_pairs_count():
     assert mining.positive_pairs(label).shape == (2, 3 * 2 + 2 * 1)
 
 
+def on_a_line(position, label):
+    """Distances of points on a line, and where labels are equal, as hard_pairs takes them."""
+    position, label = np.asarray(position), np.asarray(label)
+    return nd.array(np.abs(position[:, None] - position)), nd.array(label[:, None] == label, dtype='float32')
+
+
 def test_semi_hard_choices():
-    """Anchor 0 at 0: positive at 2, negatives at 1, 3, 5 -> 3; positive at 6 -> the farthest, 5."""
-    position = np.array([0.0, 2, 6, 1, 3, 5])
-    label = np.array([0, 0, 0, 1, 1, 1])
-    distance = np.abs(position[:, None] - position)
-    found = {(a, p): n for a, p, n in mining.semi_hard(distance, label).T}
-    assert found[0, 1] == 4 and found[0, 2] == 5
+    """Anchor 0 at 0: positive at 2, negatives at 1, 3, 5 -> 3; positive at 6 -> the farthest, 5; no negative: 0."""
+    D, same = on_a_line([0.0, 2, 6, 1, 3, 5], [0, 0, 0, 1, 1, 1])
+    found = hard_pairs.semi_hard_negative(nd, D, same, nd.array([0, 0], dtype='int32'), nd.array([2.0, 6.0]))
+    assert found.asnumpy().tolist() == [3.0, 5.0]
+    alone = hard_pairs.semi_hard_negative(nd, D, nd.ones_like(D), nd.array([0], dtype='int32'), nd.array([2.0]))
+    assert alone.asnumpy().tolist() == [0.0]
 
 
 def test_batch_hard_choices():
-    position = np.array([0.0, 2, 6, 1, 3, 50])
-    label = np.array([0, 0, 0, 1, 1, 2])                              # 5 is alone in its class
-    found = mining.batch_hard(np.abs(position[:, None] - position), label)
-    assert found.T.tolist() == [[0, 2, 3], [1, 2, 3], [2, 0, 4], [3, 4, 0], [4, 3, 1]]
+    D, same = on_a_line([0.0, 2, 6, 1, 3, 50], [0, 0, 0, 1, 1, 2])        # 5 is alone in its class
+    assert hard_pairs.farthest_positive(nd, D, same).asnumpy().tolist() == [6, 4, 6, 2, 2, 0]
+    assert hard_pairs.nearest_negative(nd, D, same).asnumpy().tolist() == [1, 1, 3, 1, 1, 44]
+    assert (hard_pairs.nearest_negative(nd, D, nd.ones_like(D)).asnumpy() == hard_pairs.FAR).all()
+    assert hard_pairs.has_negative(nd, same).asnumpy().all()
+    assert not hard_pairs.has_negative(nd, nd.ones_like(D)).asnumpy().any()
 
 
 def test_build_triplets_count():
@@ -294,7 +304,7 @@ def build(name, *argv):
     criterion = get_loss(name)
     parser = argparse.ArgumentParser(exit_on_error=False)
     criterion.add_args(parser)
-    for flag, value in (('embed_dim', 24), ('batch_size', 8), ('num_instances', 2), ('epochs', 3)):
+    for flag, value in (('embed_dim', 24), ('batch_size', 8), ('num_instances', 2), ('epochs', 15)):
         parser.add_argument('--' + flag, type=int, default=value)
     args = parser.parse_args(list(argv))
     return criterion.from_args(args, 5), args
@@ -306,7 +316,7 @@ def test_flags_reach_the_losses():
     margin = build('margin', '--nu=0.1', '--lr_beta=0.2', '--beta=1.1', '--margin=0.3')[0]
     assert (margin.nu, margin.lr_beta, margin.margin, margin.beta.shape) == (0.1, 0.2, 0.3, (5,))
     assert build('triplet_batchhard')[0].margin == 'soft' and build('triplet_batchhard', '--margin=1')[0].margin == 1.0
-    heated = build('heated_softmax', '--l2_norm', '--label_smoothing', '--alpha=16', '--heat_up')[0]
+    heated = build('heated_softmax', '--l2_norm', '--label_smoothing', '--alpha=16', '--heat_up', '--nb_hu_epoch=9')[0]
     assert heated.l2_norm and heated.label_smoothing == 0.1 and heated.alpha0 == 16 and heated.heat_up
     assert build('sst', '--normalized')[0].head == 'l2' and build('sst')[0].head == 'linear'
     assert build('npair', '--l2_reg=0.5', '--n_inner_pts=2')[0].n_inner_pts == 2

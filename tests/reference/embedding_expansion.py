@@ -3,12 +3,13 @@
 import numpy as np
 
 from core.contracts import Batch, Out
+from core.normalize import l2_normalize
 from core.runtime import autograd, nd
 from engine.schedule import multifactor_iteration
 from evaluation import metrics
 from evaluation.neighbours import search
 from losses import expansion, functional
-from losses.hphn_triplet import HPHNTriplet
+from losses.hphn_triplet import HPHNTriplet, published_distances
 from samplers import pk_ee
 from tests.reference import Difference, variable
 
@@ -45,7 +46,7 @@ def hphn(case):
         of_negatives = functional.softplus(nd, d_ap.detach() - d_an) if criterion.soft_margin else nd.relu(
             d_ap.detach() - d_an + criterion.margin)
     points = expansion.expand(nd, x.detach(), criterion.n_inner_pts, criterion.ee_l2norm)
-    distance = functional.euclidean_distances(nd, points, rows=len(points)).asnumpy()
+    distance = published_distances(nd, points, rows=len(points)).asnumpy()
 
     atol = tolerance(np.minimum(case['out_dist_ap'], case['out_dist_an']), case['in_embeddings'])
     case.close('out_loss', loss, atol=atol)
@@ -59,54 +60,23 @@ def hphn(case):
         case.close_gradient('grad_embeddings', gradient)
         return
 
-    # Each occurrence of the smallest negative distance receives the full gradient. Whether two equal points are equally
-    # far depends on the last bit of a matrix product, so where the recorded count differs from ours the gradient is
-    # rescaled by it; that is allowed only if the distances in question agree to a few units in the last place.
-    equal, close = ties(distance, case['in_labels'], d_an.asnumpy())
-    recorded = np.clip(case['out_n_tied_min'], equal, close)
-    recorded = np.where(case['out_n_tied_min'] < equal, case['out_n_tied_min'], recorded)
-    case.equal('out_n_tied_min', recorded)
-    of_negatives.backward(nd.array(recorded / equal - 1), retain_graph=True)
-    unsettled = unsettled_rows(distance, case['in_labels'], d_ap.asnumpy(), d_an.asnumpy(), recorded, equal)
-    gradients_close(case, 'grad_embeddings', gradient + x.grad.asnumpy(), unsettled)
+    # Each occurrence of the smallest negative distance receives the full gradient; with the published formula their
+    # number is the recorded one (at a distance clipped to 1e-6, which has no gradient, it does not matter). The plain
+    # gradient has one of them.
+    equal = ties(distance, case['in_labels'], d_an.asnumpy())
+    case.equal('out_n_tied_min', np.where(d_an.asnumpy() > 1e-6, equal, case['out_n_tied_min']))
+    case.close_gradient('grad_embeddings', gradient)
     of_negatives.backward(nd.array(1 / equal - 1))
-    gradients_close(case, 'grad_embeddings_untied', gradient + x.grad.asnumpy(), unsettled)
-
-
-def gradients_close(case, key, computed, unsettled):
-    """Compare gradients; if the batch holds equal rows, those of `unsettled` may differ.
-
-    The distance of equal rows is rounding noise, and so is which of them, or of their synthetic points, is the nearest.
-    """
-    try:
-        case.close_gradient(key, computed)
-    except Difference:
-        if len(np.unique(case['in_embeddings'], axis=0)) == len(computed):
-            raise
-        case.arrays[key] = np.where(unsettled[:, None], 0, case[key])
-        case.close_gradient(key, np.where(unsettled[:, None], 0, computed))
-
-
-def unsettled_rows(distance, label, d_ap, d_an, recorded, equal):
-    """Rows (B,) bool that receive the gradient of an anchor whose hardest pair is noise or tied in another number."""
-    size, near = len(label), np.zeros(len(label), dtype=bool)
-    for i in np.flatnonzero((np.minimum(d_ap, d_an) < 4e-3) | (recorded != equal)):
-        points = np.arange(i, len(distance), size)
-        column = np.nonzero(np.abs(distance[points] - d_an[i]) < 4e-3)[1]
-        of_positive = np.flatnonzero(np.abs(distance[i, :size] - d_ap[i]) < 4e-3)
-        pairs = np.concatenate([[i], column % size, of_positive]) // 2 * 2
-        near[pairs] = near[np.minimum(pairs + 1, size - 1)] = True
-    return near
+    case.close_gradient('grad_embeddings_untied', gradient + x.grad.asnumpy())
 
 
 def ties(distance, label, d_an):
-    """How often each sample attains its smallest negative distance: (exactly, up to four units in the last place)."""
+    """How often each sample attains its smallest negative distance."""
     groups = len(distance) // len(label)
     every = np.tile(label, groups)
     negative = np.where(every[:, None] != every[None, :], distance, np.inf)
     negative = negative.reshape(groups, len(label), -1).transpose(1, 0, 2).reshape(len(label), -1)
-    near = np.spacing(d_an.astype(np.float32)) * 4
-    return (negative == d_an[:, None]).sum(1), (np.abs(negative - d_an[:, None]) <= near[:, None]).sum(1)
+    return (negative == d_an[:, None]).sum(1)
 
 
 def hphn_with_head(case):
@@ -114,7 +84,7 @@ def hphn_with_head(case):
     criterion = criterion_of(case)
     features, label = variable(case['in_features']), nd.array(case['in_labels'])
     with autograd.record():
-        x = functional.l2_normalize(nd, features)
+        x = l2_normalize(nd, features)
         loss = criterion(Out(x, None), Batch(None, label, None, None))
     loss.backward()
     case.close('out_embeddings', x)

@@ -3,10 +3,11 @@
 import numpy as np
 
 from core.contracts import Out
+from core.normalize import l2_normalize
 from core.runtime import autograd, nd
 from evaluation import metrics
 from losses import class_statistics
-from losses.heated_softmax import HeatedSoftmax, unit
+from losses.heated_softmax import TF_FLOOR, HeatedSoftmax
 from models.heads import Bottleneck, pool
 from tests.reference.backward import prepare, through_batch, variable
 
@@ -23,7 +24,7 @@ def softmax(case):
     logits = criterion.logits(Out(x, None))
     loose = 1e-4 if p['alpha'] >= 64 else 1e-5
     case.close('out_logits', logits, atol=loose)
-    case.close('out_bottleneck', unit(nd, x) if p['l2_norm'] else x)
+    case.close('out_bottleneck', l2_normalize(nd, x, floor=TF_FLOOR) if p['l2_norm'] else x)
     case.close('out_prob', nd.softmax(logits), atol=loose)
     case.equal('out_accuracy', np.float32(class_statistics.accuracy(logits.asnumpy(), case['in_labels'])))
     case.close('out_loss_per_sample', -nd.pick(nd.log_softmax(logits), nd.array(case['in_labels'])), atol=loose)

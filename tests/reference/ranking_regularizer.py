@@ -5,7 +5,7 @@ import numpy as np
 from core.runtime import autograd, nd
 from engine import schedule
 from evaluation import metrics
-from losses import softmax_ranking
+from losses import mining, softmax_ranking
 from models.heads import Flat
 from tests.reference import Difference, variable
 
@@ -45,7 +45,7 @@ def gradients_close(case, key, computed):
 
 def semi_hard_of_batch(F, x, label, margin, rows=None):
     """The loss with the pairs that the criterion finds for it."""
-    return softmax_ranking.semi_hard(F, x, label, margin, softmax_ranking.positive_pairs(label), rows)
+    return softmax_ranking.semi_hard(F, x, label, margin, mining.pairs_input(label)[0], rows)
 
 
 def semi_hard(case):

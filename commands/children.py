@@ -1,0 +1,33 @@
+"""Commands that run commands: main.py once more, in a process of its own."""
+
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
+
+
+def call(words):
+    """Run `main.py WORDS` in the project's folder. An interruption reaches it once, and it saves before it stops.
+
+    Parameters
+    ----------
+    words : list of str, with absolute paths
+
+    Returns
+    -------
+    int : its exit status; one of STOPPED after an interruption
+    """
+    print('python3 main.py ' + shlex.join(words), flush=True)
+    child = subprocess.Popen([sys.executable, str(ROOT / 'main.py'), *words], cwd=ROOT)
+    # a terminal sends SIGINT to both; SIGTERM comes to this process alone
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
+              signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,235 @@
+"""`python3 main.py compare --losses=A,B,C [--data_dir=FOLDER] [--flag=value ...]`: a fair comparison on your own data.
+
+After Musgrave, Belongie and Lim, "A Metric Learning Reality Check", ECCV 2020: every loss gets the same trunk, size,
+pictures, optimizer and number of updates. The training classes are cut into folds; each training leaves one fold out.
+The test classes are scored once, at the end, with the last weights of every fold: `separated` is the mean over the
+folds' networks, `concatenated` their embeddings side by side, all of length one. Over several runs (seeds) means come
+with 95 % intervals and differences to the best loss are paired, run by run. Stopped anywhere, the same command goes on.
+
+  --losses=A,B        losses; A+flag=value is the loss A with a setting of its own
+  --updates=N         updates of every training (1000)
+  --folds=N           folds of the training classes (4)
+  --runs=N            runs with seeds from --seed on (1)
+  --grid=FLAG=V1,V2   settings to choose from for every loss, by MAP@R on the folds left out; may be repeated
+  --save_dir=DIR      instead of runs/compare
+  --dry_run           print the plan
+  any other flag of training holds for all losses; without one: mobilenet0.5 with ImageNet weights at 128 px, 128
+  numbers, batches of 64, adam, lr 1e-4, wd 1e-5 (built-in letters: their own settings, lr 1e-3), a constant rate
+"""
+
+import argparse
+import itertools
+import json
+import os
+from collections import namedtuple
+
+import numpy as np
+
+from commands import children, layers
+from commands.words import absolute, flag_of, join_values, words_of
+from core.errors import UserError
+from core.files import check_writable, write_atomic, write_json
+from core.flags import bounded, path
+from core.text import count
+
+# The same for every loss. A loss's own flags (margins, scales) are its paper's.
+COMMON = {'backbone': 'mobilenet0.5', 'pretrained': True, 'image_size': 128, 'embed_dim': 128, 'batch_size': 64,
+          'transform': 'embedding_expansion', 'optim': 'adam', 'lr': 1e-4, 'wd': 1e-5, 'lr_schedule': 'constant',
+          'metric': 'cosine'}
+LETTERS = {'lr': 1e-3, 'wd': 1e-4, 'lr_schedule': 'constant', 'metric': 'cosine'}
+# One evaluation, after the last update; nothing is drawn.
+QUIET = {'epochs': 10 ** 6, 'eval_epoch_term': 10 ** 6, 'save_epoch_term': 10 ** 6, 'figures': False, 'draw': False,
+         'train_stats': False}
+OWN = ('losses', 'updates', 'folds', 'runs', 'grid', 'save_dir', 'dry_run', 'seed', 'fold', 'train_iters', 'loss')
+
+Plan = namedtuple('Plan', 'losses updates folds seeds grid folder words')
+Plan.__doc__ = """losses: names, with settings of their own after `+`; grid: list of lists of words; words: of all."""
+
+
+class Stopped(Exception):
+    """A training did not come to its end; `status` is its exit status."""
+
+    def __init__(self, status):
+        super().__init__(status)
+        self.status = status
+
+
+def read(words):
+    """The Plan of the words after `compare`. UserError for what cannot be trained."""
+    parser = argparse.ArgumentParser(prog='main.py compare', add_help=False, allow_abbrev=False)
+    parser.error = _refuse
+    parser.add_argument('--losses', required=True)
+    parser.add_argument('--updates', type=bounded(int, 1), default=1000)
+    parser.add_argument('--folds', type=bounded(int, 2), default=4)
+    parser.add_argument('--runs', type=bounded(int, 1), default=1)
+    parser.add_argument('--seed', type=bounded(int, 0), default=0)
+    parser.add_argument('--grid', action='append', default=[])
+    parser.add_argument('--save_dir', type=path, default='')
+    args, rest = parser.parse_known_args(join_values(words, ('dry_run',)))
+    rest = [word for word in absolute(rest) if word != '--dry_run']
+    for word in rest:
+        if flag_of(word) in OWN:
+            raise UserError(f'{word}: compare sets this flag itself. Fix: leave it out')
+    losses = [name for name in args.losses.split(',') if name]
+    if len(set(losses)) < max(2, len(losses)):
+        raise UserError(f'--losses={args.losses}: a comparison needs two or more different losses, such as '
+                        '--losses=margin,npair')
+    if not any(flag_of(word) in ('data_name', 'data_dir', 'data', 'dataset', 'data_path', 'db_name') for word in rest):
+        rest = ['--data_name=glyphs', *rest]
+    letters = layers.parse('train', [word for word in rest if flag_of(word).startswith('data')]).data_name == 'glyphs'
+    plan = Plan(losses, args.updates, args.folds, list(range(args.seed, args.seed + args.runs)), grid(args.grid),
+                args.save_dir or path('runs/compare'), words_of(LETTERS if letters else COMMON, rest))
+    for loss, chosen in itertools.product(plan.losses, plan.grid):
+        layers.parse('train', training(plan, loss, chosen, plan.seeds[0], 1))
+    return plan
+
+
+def _refuse(message):
+    raise UserError(f'compare: {message}. Help: python3 main.py compare --help')
+
+
+def grid(texts):
+    """['lr=1,2', 'wd=0,1'] -> [['--lr=1', '--wd=0'], ['--lr=1', '--wd=1'], ...]; [[]] without any.
+
+    >>> grid(['lr=1,2'])
+    [['--lr=1'], ['--lr=2']]
+    """
+    choices = []
+    for text in texts:
+        flag, equals, values = text.partition('=')
+        if not equals or not values:
+            raise UserError(f'--grid={text} is not a flag with values. Fix: --grid=lr=1e-4,1e-3')
+        choices.append([f'--{flag.lstrip("-")}={value}' for value in values.split(',')])
+    return [list(words) for words in itertools.product(*choices)]
+
+
+def training(plan, loss, chosen, seed, fold):
+    """The words of one training."""
+    name, *own = loss.split('+')
+    return [f'--loss={name}', *words_of(QUIET, plan.words), *chosen, *(f'--{word}' for word in own), f'--seed={seed}',
+            f'--train_iters={plan.updates}', f'--fold={fold}/{plan.folds}',
+            f'--save_dir={folder_of(plan, loss, chosen, seed, fold)}']
+
+
+def folder_of(plan, loss, chosen, seed, fold):
+    """SAVE_DIR/LOSS/SETTINGS/seedS-foldI."""
+    settings = ','.join(word.lstrip('-').replace('/', '_') for word in chosen) or 'settings'
+    return os.path.join(plan.folder, loss.replace('/', '_'), settings, f'seed{seed}-fold{fold}')
+
+
+def run(args):
+    """The command; args.words are what follows its name. Returns the exit status."""
+    if not args.words or {'--help', '-h'} & set(args.words):
+        print(__doc__)
+        return 0
+    plan = read(args.words)
+    trainings = len(plan.losses) * plan.folds * (len(plan.seeds) + len(plan.grid) - 1)
+    print(f'{count(len(plan.losses), "loss", "losses")}, {count(plan.folds, "fold")}, {count(len(plan.seeds), "run")}, '
+          f'{count(len(plan.grid), "setting")}: {count(trainings, "training")} of '
+          f'{count(plan.updates, "update")} -> {plan.folder}', flush=True)
+    if '--dry_run' in args.words:
+        for loss in plan.losses:
+            print('python3 main.py ' + ' '.join(training(plan, loss, plan.grid[0], plan.seeds[0], 1)))
+        return 0
+    check_writable(plan.folder, '--save_dir')
+    try:
+        results = [compare_one(plan, loss) for loss in plan.losses]
+    except Stopped as stop:
+        print('stopped: the same command goes on', flush=True)
+        return stop.status
+    results.sort(key=lambda one: -np.mean(one['concatenated']['map_at_r']))
+    text = table(plan, results)
+    write_json(os.path.join(plan.folder, 'compare.json'), {'plan': plan._asdict(), 'results': results})
+    write_atomic(os.path.join(plan.folder, 'compare.md'), text)
+    print(f'\n{text}\n-> {plan.folder}/compare.md')
+    return 0
+
+
+def compare_one(plan, loss):
+    """Choose the settings of one loss, train it with every seed and score the test classes."""
+    tried = [(np.mean([left_out(plan, loss, chosen, plan.seeds[0], fold) for fold in folds(plan)]), chosen)
+             for chosen in plan.grid]
+    score, chosen = max(tried, key=lambda pair: pair[0])
+    found = {'loss': loss, 'settings': chosen, 'folds_map_at_r': float(score),
+             'separated': {'R@1': [], 'map_at_r': []}, 'concatenated': {'R@1': [], 'map_at_r': []}}
+    for seed in plan.seeds:
+        for fold in folds(plan):
+            left_out(plan, loss, chosen, seed, fold)
+        for way, scores in test_scores(plan, loss, chosen, seed).items():
+            for key in scores:
+                found[way][key].append(scores[key])
+    return found
+
+
+def folds(plan):
+    """Numbers of the folds."""
+    return range(1, plan.folds + 1)
+
+
+def left_out(plan, loss, chosen, seed, fold):
+    """MAP@R of one training on the fold that it did not see; trained unless that is done."""
+    folder = folder_of(plan, loss, chosen, seed, fold)
+    words = training(plan, loss, chosen, seed, fold)
+    finished = os.path.join(folder, 'result.json')
+    if not os.path.exists(finished):
+        started = any(os.path.exists(os.path.join(folder, name)) for name in ('last', 'checkpoints'))
+        must(children.call([f'--resume={folder}'] if started else words))
+    with open(finished, encoding='utf-8') as file:
+        result = json.load(file)
+    before = [word for word in result['args'].get('argv') or words if flag_of(word) == 'train_iters']
+    if result['iterations'] != plan.updates:
+        raise UserError(f'{folder} was trained with {before or result["iterations"]}. Fix: another --save_dir')
+    return result['selection']['last']['map_at_r']
+
+
+def must(status):
+    """Go on only after success."""
+    if status:
+        raise Stopped(status)
+
+
+def test_scores(plan, loss, chosen, seed):
+    """{'separated': {'R@1', 'map_at_r'}, 'concatenated': ...} of the test classes for the networks of one seed."""
+    from core.normalize import unit_rows
+    from evaluation.embeddings import load_embeddings
+    from evaluation.protocols import retrieval
+    single, parts, loaded = [], [], None
+    for fold in folds(plan):
+        folder = folder_of(plan, loss, chosen, seed, fold)
+        file = os.path.join(folder, 'test.npz')
+        if not os.path.exists(file):
+            must(children.call(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}']))
+        loaded = load_embeddings(file)
+        parts.append(unit_rows(loaded.embeddings))
+        single.append(scores_of(retrieval(parts[-1], loaded.labels, [1], loaded.query)))
+    joined = scores_of(retrieval(np.concatenate(parts, axis=1), loaded.labels, [1], loaded.query))
+    return {'separated': {key: float(np.mean([one[key] for one in single])) for key in joined}, 'concatenated': joined}
+
+
+def scores_of(result):
+    """The two figures of a retrieval result."""
+    return {'R@1': result['recall']['1'], 'map_at_r': result['map_at_r']}
+
+
+def table(plan, results):
+    """The comparison as Markdown, best loss first."""
+    from evaluation.intervals import mean_interval, paired_difference
+
+    def cell(values):
+        one = mean_interval(100 * np.asarray(values))
+        return f'{one.mean:.2f}' + (f' ± {one.high - one.mean:.2f}' if one.n > 1 else '')
+    lines = ['| loss | settings | R@1 separated | MAP@R separated | R@1 concatenated | MAP@R concatenated '
+             '| MAP@R less the best |', '|---|---|---|---|---|---|---|']
+    for one in results:
+        less = '' if one is results[0] else paired_difference(
+            100 * np.asarray(one['concatenated']['map_at_r']), 100 * np.asarray(results[0]['concatenated']['map_at_r']))
+        if less:
+            less = f'{less.mean:.2f}' + (f' ({less.low:.2f} to {less.high:.2f})' if less.n > 1 else '')
+        cells = [one['loss'], ' '.join(one['settings']),
+                 *(cell(one[way][key]) for way in ('separated', 'concatenated') for key in ('R@1', 'map_at_r')), less]
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    head = (f'{count(plan.updates, "update")} for every loss, {count(plan.folds, "fold")} of the training classes, '
+            f'{count(len(plan.seeds), "run")}; percent of the test classes')
+    tail = ('± is the 95 % interval over runs; differences are paired by run.' if len(plan.seeds) > 1 else
+            'One run has no interval: --runs=5 tells chance from difference.')
+    return f'{head}\n\n' + '\n'.join(lines) + f'\n\n{tail}\n'

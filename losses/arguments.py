@@ -1,0 +1,30 @@
+"""Types and groups of flags that several losses share."""
+
+import argparse
+
+from core.flags import bounded, switch
+
+
+def margin_value(*words):
+    """Type of a --margin that is a number from 0 on or one of `words`.
+
+    Example
+    -------
+    >>> parse = margin_value('soft')
+    >>> parse('0.2'), parse('Soft')
+    (0.2, 'soft')
+    """
+    def parse(text):
+        if str(text).lower() in words:
+            return str(text).lower()
+        try:
+            return bounded(float, 0.0)(text)
+        except argparse.ArgumentTypeError:
+            raise argparse.ArgumentTypeError(f'{text!r} is neither a number from 0 on nor the word '
+                                             f'{" or ".join(words)}') from None
+    return parse
+
+
+def add_normalized(group):
+    """--normalized, the switch that the losses of local sampling share."""
+    switch(group, '--normalized', help='embeddings of length one')

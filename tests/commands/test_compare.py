@@ -1,0 +1,103 @@
+"""compare: equal conditions, folds, separated and concatenated embeddings, going on where it stopped."""
+
+import json
+
+import numpy as np
+import pytest
+
+import main
+from commands import children, compare, layers
+from core.errors import UserError
+from core.normalize import unit_rows
+from evaluation.embeddings import load_embeddings
+
+SMALL = ['--data_name=glyphs', '--glyphs_classes=8', '--glyphs_instances=4', '--batch_size=8', '--updates=2',
+         '--folds=2', '--embed_dim=4', '--gpu_idx=cpu']
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The command lines that compare runs; here they run in this process."""
+    found = []
+
+    def call(words):
+        found.append(words)
+        return main.main(words)
+    monkeypatch.setattr(children, 'call', call)
+    return found
+
+
+def test_two_losses_are_compared_and_a_second_call_trains_nothing(tmp_path, calls):
+    words = ['compare', '--losses=margin,margin+beta=0.6', '--grid=lr=1e-3,1e-2', f'--save_dir={tmp_path}', *SMALL]
+    assert main.main(words) == 0
+    trained = [one for one in calls if one[0] != 'embed']
+    # each loss: 2 folds with both rates; the test classes for the folds of the better one
+    assert len(trained) == 2 * 2 * 2 and len(calls) - len(trained) == 2 * 2
+    result = json.loads((tmp_path / 'compare.json').read_text())
+    best, other = result['results']
+    assert {best['loss'], other['loss']} == {'margin', 'margin+beta=0.6'}
+    assert np.mean(best['concatenated']['map_at_r']) >= np.mean(other['concatenated']['map_at_r'])
+    for one in (best, other):
+        folder = tmp_path / one['loss'] / one['settings'][0].lstrip('-')
+        runs = [json.loads((folder / f'seed0-fold{fold}' / 'result.json').read_text()) for fold in (1, 2)]
+        assert [run['iterations'] for run in runs] == [2, 2]
+        assert one['folds_map_at_r'] == np.mean([run['selection']['last']['map_at_r'] for run in runs])
+        loaded = [load_embeddings(folder / f'seed0-fold{fold}' / 'test.npz') for fold in (1, 2)]
+        assert len(set(loaded[0].labels)) == 8                     # the test classes, not the fold's
+        parts = [unit_rows(part.embeddings) for part in loaded]
+        alone = [nearest_is_right(part, loaded[0].labels) for part in parts]
+        assert one['separated']['R@1'][0] == pytest.approx(np.mean(alone))
+        assert one['concatenated']['R@1'][0] == pytest.approx(nearest_is_right(np.hstack(parts), loaded[0].labels))
+    text = (tmp_path / 'compare.md').read_text()
+    assert text.startswith('2 updates for every loss, 2 folds of the training classes, 1 run;') and ' ± ' not in text
+    calls.clear()
+    assert main.main(words) == 0 and not calls
+    assert (tmp_path / 'compare.md').read_text() == text
+    assert main.main([word.replace('--updates=2', '--updates=3') for word in words]) == 2     # another budget: refused
+
+
+def test_over_runs_the_table_has_intervals_and_paired_differences():
+    plan = compare.Plan(['a', 'b'], 7, 4, [0, 1], [[]], '/x', [])
+    found = [{'loss': loss, 'settings': [], **{way: {'R@1': [0.5, 0.5], 'map_at_r': scores} for way in (
+        'separated', 'concatenated')}} for loss, scores in (('a', [0.30, 0.40]), ('b', [0.28, 0.39]))]
+    text = compare.table(plan, found)
+    # Student's t of 1 degree of freedom: 12.706; half of the interval: 12.706 x 0.0707 / sqrt(2) = 0.635
+    assert '| a |  | 50.00 ± 0.00 | 35.00 ± 63.53 | 50.00 ± 0.00 | 35.00 ± 63.53 |  |' in text
+    assert '| -1.50 (-7.85 to 4.85) |' in text
+
+
+def nearest_is_right(x, labels):
+    """Recall@1 by definition."""
+    distance = ((x[:, None].astype(float) - x[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(distance, np.inf)
+    return np.mean(labels[distance.argmin(axis=1)] == labels)
+
+
+def test_every_loss_gets_the_same_conditions(tmp_path):
+    plan = compare.read(['--losses=margin,npair,heated_softmax', '--data_name=cub200', '--lr', '3e-5', '--updates=7',
+                         f'--save_dir={tmp_path}'])
+    flags = [vars(layers.parse('train', compare.training(plan, loss, [], 0, 1))) for loss in plan.losses]
+    same = ('backbone', 'pretrained', 'image_size', 'embed_dim', 'batch_size', 'transform', 'optim', 'lr', 'wd',
+            'lr_schedule', 'metric', 'train_iters', 'fold', 'epochs')
+    assert len({json.dumps([one[key] for key in same]) for one in flags}) == 1
+    assert (flags[0]['lr'], flags[0]['train_iters'], flags[0]['fold']) == (3e-5, 7, (1, 4))
+
+
+@pytest.mark.parametrize('words, said', [
+    (['--losses=margin'], 'two or more different losses'),
+    (['--losses=margin,margin'], 'two or more different losses'),
+    (['--losses=margin,nothing'], '--loss=nothing is unknown'),
+    (['--losses=margin,npair', '--grid=lr'], '--grid=lr is not a flag with values'),
+    (['--losses=margin,npair', '--grid=lr=1e-3,inf'], 'not a finite number'),
+    (['--losses=margin,npair', '--fold=1/4'], 'compare sets this flag itself'),
+    (['--losses=margin,npair', '--no_flag=1'], '--no_flag=1 is not a flag here'),
+    (['--updates=3'], 'required: --losses'),
+])
+def test_what_cannot_be_compared_is_said_before_anything_runs(words, said):
+    with pytest.raises(UserError, match=said):
+        compare.read(words)
+
+
+def test_a_training_that_fails_or_is_stopped_ends_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(children, 'call', lambda words: 130)
+    assert main.main(['compare', '--losses=margin,npair', f'--save_dir={tmp_path}', *SMALL]) == 130
