@@ -33,6 +33,7 @@ COMMANDS = {
     'launch': 'train with several processes, on this machine or on several',
     'photos': 'train on your own photos, one folder a class, with settings of our own',
     'rows': 'run published rows: prepare, train, score, compare',
+    'compare': 'train several losses under equal conditions and compare them, with intervals',
     'report': 'one page and one table of several runs',
     'index': 'embed a folder of photos, to search it',
     'search': 'the indexed photos nearest to a picture',
@@ -44,7 +45,7 @@ PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoin
          'image', 'token_file')
 LAYERED = ('train', 'evaluate', 'embed')
 # They read their words themselves, because their flags are those of what the words name.
-FREE = ('photos', 'rows')
+FREE = ('compare', 'photos', 'rows')
 
 
 def parse(argv):
