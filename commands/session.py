@@ -8,11 +8,13 @@ from core.errors import UserError
 from core.files import write_atomic
 from core.runtime import mx
 from datasets import summary
+from datasets.features import FeatureLoader
 from datasets.loader import Loader
 from datasets.transforms import get_transform
 from engine import checkpoint, inference
 from evaluation import metrics, protocols, verification
 from losses import get_loss
+from models.frozen import Top
 
 
 class Session:
@@ -45,7 +47,7 @@ class Session:
         self.criterion.initialize(ctx=self.ctx[0])
         self.train_transform = get_transform(args.transform, True, args.image_size)
         self.test_transform = get_transform(args.transform, False, args.image_size)
-        self.confusion = None
+        self.confusion, self.top, self.features_of = None, None, {}
         self.first_pass()
         if source is not None:
             checkpoint.restore(source, self.net, self.criterion, self.ctx)
@@ -59,6 +61,9 @@ class Session:
                 self.criterion.logits(out)
         self.net.hybridize(static_alloc=True)
         self.criterion.hybridize(static_alloc=True)
+        if self.args.freeze_trunk:
+            self.top = Top(self.net)
+            self.top.hybridize(static_alloc=True)
 
     def check_splits(self):
         """UserError for images that cannot be scored: now, not after the first epoch."""
@@ -75,9 +80,28 @@ class Session:
         """Reads a split as it is evaluated."""
         return Loader(split, self.test_transform, self.args.num_workers)
 
+    def features(self, split):
+        """float32 (N, F): pooled features of the trunk, computed once for each split (--freeze_trunk)."""
+        if id(split) not in self.features_of:
+            self.features_of[id(split)] = inference.features(self.net, self.loader(split), self.args.test_batch_size,
+                                                             self.ctx[0], progress=True)
+        return self.features_of[id(split)]
+
+    def forward(self, split):
+        """(network, loader) that give the embeddings of a split."""
+        if self.top is None:
+            return self.net, self.loader(split)
+        return self.top, FeatureLoader(split, self.features(split))
+
+    def training(self, share):
+        """(network to train, loader of the training set). share : see datasets.loader.Loader."""
+        if self.top is None:
+            return self.net, Loader(self.data.train, self.train_transform, self.args.num_workers, share)
+        return self.top, FeatureLoader(self.data.train, self.features(self.data.train), share)
+
     def embed(self, split, progress=False):
         """float32 (N, D) embeddings of a split."""
-        return inference.embeddings(self.net, self.loader(split), self.args.test_batch_size, self.ctx[0], progress)
+        return inference.embeddings(*self.forward(split), self.args.test_batch_size, self.ctx[0], progress)
 
     def list_unreadable(self, file):
         """Write the images that were left out because they cannot be read, if there are any, and say where."""
@@ -89,8 +113,9 @@ class Session:
         """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings)."""
         args, result = self.args, {}
         if self.classifies:
-            embeddings, logits = inference.logits(self.net, self.criterion, self.loader(split), args.test_batch_size,
-                                                  self.ctx[0], progress)
+            net, loader = self.forward(split)
+            embeddings, logits = inference.logits(net, self.criterion, loader, args.test_batch_size, self.ctx[0],
+                                                  progress)
             result = protocols.classification(logits, split.labels)
             self.confusion = metrics.confusion_matrix(split.labels, logits.argmax(axis=1), split.num_classes)
         else:

@@ -13,7 +13,6 @@ from commands import prepare as preparation
 from commands.session import Session
 from core.files import read_log
 from core.runtime import mx
-from datasets.loader import Loader
 from engine import checkpoint, optimizers
 from engine.interrupts import Interrupted
 from engine.run import Run, commit, environment, new_folder
@@ -90,12 +89,12 @@ def train(args, session, sampler, optimizer, run, source, workers):
     schedule = get_schedule(args.lr_schedule, args.lr, factor=args.lr_decay_factor, decay_epochs=args.lr_decay_epochs,
                             end_lr=args.end_learning_rate, train_iters=args.train_iters, epochs=args.epochs,
                             patience=args.patience)
-    trainer = Trainer(session.net, session.criterion,
-                      Loader(data.train, session.train_transform, args.num_workers, workers.share), sampler,
-                      schedule, optimizer, run, evaluate=evaluate, embed_train=lambda: session.embed(data.train),
-                      ctx=session.ctx, epochs=args.epochs, start_epoch=args.start_epoch, train_iters=args.train_iters,
+    net, loader = session.training(workers.share)
+    trainer = Trainer(net, session.criterion, loader, sampler, schedule, optimizer, run, keeps=session.net,
+                      evaluate=evaluate, embed_train=lambda: session.embed(data.train), ctx=session.ctx,
+                      epochs=args.epochs, start_epoch=args.start_epoch, train_iters=args.train_iters,
                       early_stopping=args.early_stopping, seed=args.seed,
-                      start_loader=session.loader(data.train), start_batch_size=args.batch_size,
+                      start_loader=session.forward(data.train)[1], start_batch_size=args.batch_size,
                       eval_epoch_term=args.eval_epoch_term, save_epoch_term=args.save_epoch_term,
                       summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, kvstore=args.kvstore,
                       workers=workers)

@@ -37,6 +37,7 @@ class Trainer:
     run : engine.run.Run
     evaluate : callable(epoch) -> {'test': {'recall': {'1': ...}, ...}} and, with classes held out, 'val'
     embed_train : callable() -> float32 (N, D) embeddings of the training set, in evaluation mode
+    keeps : the network that checkpoints hold, when `net` is a part of it; None: net
     ctx : list of MXNet contexts; embeddings are gathered on the first one before the loss
     epochs, start_epoch : training runs from epoch `start_epoch` up to `epochs`, which is not reached
     train_iters : stop at this iteration; 0: by epochs
@@ -50,14 +51,15 @@ class Trainer:
     workers : engine.workers.Workers of a distributed run, whose loader reads this worker's share of each batch
     """
 
-    def __init__(self, net, criterion, loader, sampler, schedule, optimizer, run, *, evaluate, embed_train, ctx=None,
-                 epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
+    def __init__(self, net, criterion, loader, sampler, schedule, optimizer, run, *, evaluate, embed_train, keeps=None,
+                 ctx=None, epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
                  start_batch_size=100, eval_epoch_term=1, save_epoch_term=1, summary_step=10, caffe_iter_size=1,
                  kvstore='device', workers=None):
         if start_epoch >= epochs:
             raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
                             f'--epochs={epochs}. Fix: a larger --epochs')
         self.net, self.criterion, self.loader, self.sampler = net, criterion, loader, sampler
+        self.keeps = net if keeps is None else keeps
         self.schedule, self.run, self.ctx = schedule, run, ctx or [mx.cpu()]
         self.evaluate, self.embed, self.workers = evaluate, embed_train, workers or Alone()
         self.epochs, self.start_epoch, self.train_iters, self.seed = epochs, start_epoch, train_iters, seed
@@ -74,7 +76,7 @@ class Trainer:
 
     def resume(self, folder, allow_pickle=False):
         """Go on from a checkpoint; see engine.checkpoint.restore for allow_pickle."""
-        state, self.plans = checkpoint.restore(folder, self.net, self.criterion, self.ctx, self.update, allow_pickle)
+        state, self.plans = checkpoint.restore(folder, self.keeps, self.criterion, self.ctx, self.update, allow_pickle)
         self.state.update(state, started=True)
         self.schedule.restore(state.get('schedule') or self.schedule.state())
         self.stopping.restore(state.get('stopping') or self.stopping.state())
@@ -87,7 +89,7 @@ class Trainer:
             return
         self.state.update(schedule=self.schedule.state(), stopping=self.stopping.state())
         self.run.flush()
-        checkpoint.write(self.run.folder, which, self.net, self.criterion, self.update, self.state, self.run.settings,
+        checkpoint.write(self.run.folder, which, self.keeps, self.criterion, self.update, self.state, self.run.settings,
                          self.plans)
         self.saved = self.state['iteration'] if which == 'last' else self.saved
 

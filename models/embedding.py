@@ -65,11 +65,15 @@ class EmbeddingNet(gluon.HybridBlock):
         """Standard deviation of each channel, as `mean`."""
         return self.preprocessing.std
 
-    def __call__(self, image):
+    def ready(self):
+        """Before a pass: note that training moves running statistics, or let evaluation read them."""
         if autograd.is_training():
             self._moving = True
         else:
             self.settle()
+
+    def __call__(self, image):
+        self.ready()
         out = super().__call__(image)
         return Out(*out) if isinstance(out, (list, tuple)) else Out(out, None)
 

@@ -1,0 +1,49 @@
+"""A frozen trunk: features computed once train the same head as the whole network with its trunk held still."""
+
+import json
+
+import numpy as np
+import pytest
+
+import main
+from core.runtime import nd
+from engine import checkpoint
+
+COMMON = ['--data_name=glyphs', '--glyphs_classes=8', '--glyphs_instances=8', '--batch_size=16', '--epochs=2',
+          '--transform=none', '--figures=0', '--train_stats=0', '--optim=sgd', '--lr=0.1', '--num_workers=0']
+
+
+def trained(tmp_path, name, *words):
+    assert main.main([*COMMON, *words, f'--data_dir={tmp_path}/letters', f'--save_dir={tmp_path}/{name}']) == 0
+    file = checkpoint.locate(f'{tmp_path}/{name}') / 'net.params'
+    return ({name: array.asnumpy() for name, array in nd.load(str(file)).items() if array.dtype == np.float32},
+            json.loads((tmp_path / name / 'result.json').read_text()))
+
+
+@pytest.mark.parametrize('words', (['--loss=margin', '--num_instances=4'], ['--loss=heated_softmax', '--bn'],
+                                   ['--loss=softmax_ranking', '--sampler=random', '--eval_epoch_term=1']),
+                         ids=lambda words: words[0])
+def test_cached_features_train_the_same_head(tmp_path, words):
+    whole, one = trained(tmp_path, 'whole', *words, '--base_lr_mult=0', '--freeze_bn')
+    frozen, other = trained(tmp_path, 'frozen', *words, '--freeze_trunk', '--freeze_bn')
+    assert set(whole) == set(frozen)
+    for name, array in whole.items():
+        np.testing.assert_allclose(frozen[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert other['recall'] == pytest.approx(one['recall'], abs=0.02)
+    assert other['iterations'] == one['iterations'] > 4
+
+
+def test_a_head_that_needs_whole_maps_is_refused(tmp_path, capsys):
+    assert main.main([*COMMON, '--loss=softmax_ranking', '--train_mode=hard', '--freeze_trunk', '--num_instances=4',
+                      f'--data_dir={tmp_path}/letters', f'--save_dir={tmp_path}/run']) == 2
+    assert '--base_lr_mult=0 --freeze_bn instead' in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_frozen_run_resumes_bit_for_bit(tmp_path):
+    straight, _ = trained(tmp_path, 'straight', '--loss=margin', '--freeze_trunk', '--num_instances=4')
+    trained(tmp_path, 'parts', '--loss=margin', '--freeze_trunk', '--num_instances=4', '--epochs=1')
+    assert main.main([f'--resume={tmp_path}/parts', '--epochs=2']) == 0
+    resumed = nd.load(str(checkpoint.locate(f'{tmp_path}/parts') / 'net.params'))
+    for name, array in straight.items():
+        np.testing.assert_array_equal(resumed[name].asnumpy(), array, err_msg=name)
