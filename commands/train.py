@@ -58,7 +58,7 @@ def work(args, workers):
 def open_run(args, source):
     """The run folder: --save_dir, a new one below runs/, or that of the checkpoint `source`."""
     folder = args.save_dir or new_folder('runs', f'{args.data_name}-{args.loss}')
-    run = Run(folder, vars(args), sys.argv[1:], checkpoint.read_state(source) if source else None)
+    run = Run(folder, vars(args), sys.argv[1:], resumed=bool(source))
     run.write_json('environment.json', environment(mx))
     print(f'run folder: {run.folder}')
     return run
@@ -75,8 +75,11 @@ def train(args, session, sampler, optimizer, run, source, workers):
             if split is not None:
                 result[part], kept[part] = session.scores(split)
         if args.draw and epoch % args.display_step == 0:
-            pictures.epoch(run.folder / 'figures', run.board, epoch, kept['test'], data.test, session.class_weights(),
-                           raw=not getattr(args, 'l2_norm', False))
+            try:
+                pictures.epoch(run.folder / 'figures', run.board, epoch, kept['test'], data.test,
+                               session.class_weights(), raw=not getattr(args, 'l2_norm', False))
+            except OSError as error:    # a picture is not worth a training run
+                print(f'note: the map of epoch {epoch} cannot be written ({error.strerror})', flush=True)
         if args.train_stats and type(session.criterion).epoch_stats is not Criterion.epoch_stats:
             training = session.embed(data.train)
             stats = session.criterion.epoch_stats(training, data.train.labels, data.train.num_classes)

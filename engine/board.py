@@ -108,6 +108,11 @@ class Board(tensorboardX.SummaryWriter):
             self.all_writers = {self.logdir: self.file_writer}
         return self.file_writer
 
+    @property
+    def file(self):
+        """Path of the event file."""
+        return self._get_file_writer().event_writer.file
+
     def flush(self):
         """Write what waits."""
         self._get_file_writer().flush()
@@ -128,10 +133,12 @@ class Board(tensorboardX.SummaryWriter):
             self.add_scalar(tag, value)
 
 
-def rewind(folder, moment):
+def rewind(folder, moment, keep=None):
     """Drop the events that were added after `moment` (seconds since 1970): training goes on from a checkpoint of then,
-    and would add them once more."""
+    and would add them once more. The file `keep`, which is being written, is left alone."""
     for path in sorted(pathlib.Path(folder).glob('events.out.tfevents.*')):
+        if path == keep:
+            continue
         content = path.read_bytes()
         kept = b''.join(record(data) for data in records(content) if Event.FromString(data).wall_time <= moment)
         if kept != content:

@@ -7,6 +7,7 @@ OPTIMIZERS = ('adam', 'sgd', 'nag', 'rmsprop', 'adagrad', 'adadelta', 'adamax', 
 # what MXNet calls the number that keeps a denominator from 0
 EPSILON = {'adam': 'epsilon', 'rmsprop': 'epsilon', 'nadam': 'epsilon', 'adadelta': 'epsilon', 'adagrad': 'eps',
            'tfrmsprop': 'epsilon', 'torchadam': 'epsilon'}
+FLOAT32_MAX = 3.4028235e38
 MOMENTUM = ('sgd', 'nag', 'tfmomentum')
 
 
@@ -39,6 +40,9 @@ def settings(optim='adam', lr=1e-4, wd=0.0, momentum=0.9, epsilon=None, grad_cli
     name = str(optim).lower()
     if name not in OPTIMIZERS:
         raise UserError(f'--optim={optim} is unknown. Legal values: {", ".join(OPTIMIZERS)}')
+    if max(lr, wd) > FLOAT32_MAX:
+        raise UserError(f'--lr={lr:g} --wd={wd:g}: the weights are float32, which ends at {FLOAT32_MAX:.1e}. Fix: a '
+                        'smaller one')
     values = {'learning_rate': lr, 'wd': wd}
     if name in MOMENTUM:
         values['momentum'] = momentum

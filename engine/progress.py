@@ -115,6 +115,6 @@ class Progress:
         first = next(iter(result['recall']))
         board.add_scalar(f'{prefix}/R{first}/best', best['recall'][first], step)
         board.add_scalar(f'{prefix}_epoch/R{first}/best', best['recall'][first], epoch + 1)
-        for key, tag in (('map_at_r', 'MAP@R'), ('accuracy', 'accuracy'), ('macro_accuracy', 'macro_accuracy')):
+        for key, tag in (('map_at_r', 'MAP_R'), ('accuracy', 'accuracy'), ('macro_accuracy', 'macro_accuracy')):
             if key in result:
                 board.add_scalar(f'{prefix}/{tag}', result[key], step)

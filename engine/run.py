@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -58,56 +59,61 @@ class Run:
     folder : path; made when it is not there
     settings : dict of the flags in effect, for args.json and for every checkpoint
     argv : words of the command line
-    resumed : None for a new run; for one that goes on, the Position-like dict {'epoch':, 'iteration':} where it does
+    resumed : whether the run goes on; `rewind` then says from where
 
     Raises
     ------
     UserError : the folder holds a run already, another process writes it, or it cannot be written
     """
 
-    def __init__(self, folder, settings, argv=(), resumed=None):
+    def __init__(self, folder, settings, argv=(), resumed=False):
         self.folder, self.pending, self.warned, self.lock = pathlib.Path(folder), [], False, None
+        self.settings, self.argv, self.history, self.words = dict(settings), list(argv), [], list(argv)
         self.made = not self.folder.exists() or not any(self.folder.iterdir())
-        if resumed is None and (checkpoint.find(self.folder) or (self.folder / 'result.json').exists()):
+        if not resumed and (checkpoint.find(self.folder) or (self.folder / 'result.json').exists()):
             raise UserError(f'--save_dir={self.folder} already holds a run. Fix: --resume={self.folder} goes on with '
                             'it, another --save_dir starts a new one')
         try:
             (self.folder / 'figures').mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.folder)
-            if resumed is None:    # what a start left that never came to a checkpoint
+            if not resumed:    # what a start left that never came to a checkpoint
                 for path in self.folder.glob('tensorboard/events.*'):
                     path.unlink()
                 (self.folder / 'log.jsonl').unlink(missing_ok=True)
-            self.settings = self.record(dict(settings), list(argv), resumed)
+                self.record(None)
         except OSError as error:
             if self.lock is not None:
                 os.close(self.lock)
             raise UserError(f'--save_dir={self.folder}: cannot write there ({error.strerror})') from error
         self.board = board.Board(str(self.folder / 'tensorboard'))
 
-    def record(self, settings, argv, resumed):
+    def record(self, state):
         """Write args.json: the flags in effect, the first command line (argv) and `history`, one entry for each time
-        that the run went on with other flags. Returns the settings."""
+        that the run went on with other flags.
+
+        state : None for a new run, else that of the checkpoint from which this one goes on
+        """
         before, path = {}, self.folder / 'args.json'
-        if resumed is not None and path.exists():
+        if state is not None and path.exists():
             before = checkpoint.read_json(path)
-        history = before.get('history', [])
+            self.argv, self.history = before.get('argv', self.argv), before.get('history', [])
         same = {'resume', 'save_dir', 'dry_run', 'argv', 'history', 'allow_pickle'}
-        changed = {key: [before.get(key), value] for key, value in settings.items()
+        changed = {key: [before.get(key), value] for key, value in self.settings.items()
                    if before and key not in same and json.dumps(before.get(key), default=str)
                    != json.dumps(value, default=str)}
         if changed:
-            history = history + [{'epoch': resumed['epoch'], 'iteration': resumed['iteration'], 'argv': argv,
-                                  'changed': changed}]
-        write_json(path, dict(settings, argv=before.get('argv', argv), history=history))
-        self.argv, self.history = before.get('argv', argv), history
-        return settings
+            self.history = [*self.history, {'epoch': state['epoch'], 'iteration': state['iteration'],
+                                            'argv': self.words, 'changed': changed}]
+        write_json(path, dict(self.settings, argv=self.argv, history=self.history))
 
     @property
     def command(self):
         """The command lines that lead to this run: the first, and those that went on with other flags."""
-        return ' && '.join(' '.join(['python3 main.py', *map(str, argv)])
-                           for argv in (self.argv, *(entry['argv'] for entry in self.history)))
+        first = list(map(str, self.argv))
+        if self.history and not any(word.startswith('--save_dir') for word in first):
+            first.append(f'--save_dir={self.folder}')
+        return ' && '.join(shlex.join(['python3', 'main.py', *map(str, argv)])
+                           for argv in (first, *(entry['argv'] for entry in self.history)))
 
     def write_json(self, name, value):
         """Write a JSON file, whole or not at all."""
@@ -129,14 +135,14 @@ class Run:
     def rewind(self, state):
         """Drop what was logged after a checkpoint: training goes on from there and logs it once more.
 
-        state : the checkpoint's, with 'iteration' and 'time'
+        state : the checkpoint's, with 'epoch', 'iteration' and 'time'
         """
         path = self.folder / 'log.jsonl'
         if path.exists():
             kept = [line for line in read_log(path) if line.get('step', 0) <= state['iteration']]
             write_atomic(path, ''.join(json.dumps(line) + '\n' for line in kept))
-        self.board.flush()
-        board.rewind(self.folder / 'tensorboard', state.get('time', time.time()))
+        board.rewind(self.folder / 'tensorboard', state.get('time', time.time()), keep=self.board.file)
+        self.record(state)
 
     def flush(self):
         """Bring every point to the disk."""

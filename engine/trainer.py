@@ -1,5 +1,6 @@
 """The one training loop. It knows a paper only through the hooks of losses.base.Criterion."""
 
+import contextlib
 import math
 import sys
 import time
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from core.contracts import Batch, Out
 from core.errors import UserError
+from core.files import write_atomic
 from core.runtime import autograd, mx, nd
 from datasets.loader import sequential
 from engine import checkpoint
@@ -227,7 +229,8 @@ class Trainer:
         """The loss is NaN or infinite: name the files of the batch and leave the last good checkpoint alone."""
         names = [self.loader.split.path(i) for i in batch.index]
         listing = self.run.folder / 'not_finite.txt'
-        listing.write_text('\n'.join(names) + '\n')
+        with contextlib.suppress(OSError):
+            write_atomic(listing, '\n'.join(names) + '\n')
         raise NotFinite('the loss is {} at iteration {} (epoch {}). Images of the batch: {}{} (all {} in {}). '
                         'Fix: a lower --lr, --grad_clip, or look at these images. {}'.format(
                             value, self.state['iteration'], self.state['epoch'], ', '.join(names[:8]),

@@ -20,7 +20,8 @@ FinishedRun.__doc__ = """A finished run: its folder (Path), args, result (dicts 
 NOT_SETTINGS = {'seed', 'save_dir', 'resume', 'argv', 'dry_run', 'gpu_idx', 'num_workers', 'kvstore', 'figures',
                 'draw', 'display_step', 'summary_step', 'baselines', 'prepare', 'test_batch_size', 'tsne_points',
                 'checkpoint', 'output', 'embeddings', 'recallk', 'start_epoch', 'keep_archives', 'cache', 'command',
-                'nmi', 'cluster', 'shard', 'which', 'prefix', 'store_dir'}
+                'nmi', 'cluster', 'shard', 'which', 'prefix', 'store_dir', 'history', 'allow_pickle',
+                'archive'}
 
 
 def find(paths):
@@ -181,7 +182,12 @@ def command(run):
         if not drop and not skip:
             kept.append(word)
         skip = drop and not equals
-    return 'python3 main.py ' + shlex.join(kept)
+    history = run.args.get('history') or []
+    lines = [kept + [f'--save_dir={run.folder.name}'] * bool(history)]
+    for entry in history:    # the run went on with other flags
+        words = [word for word in map(str, entry['argv']) if not word.startswith(('--resume', '--save_dir'))]
+        lines.append([f'--resume={run.folder.name}', *words])
+    return ' && '.join('python3 main.py ' + shlex.join(words) for words in lines)
 
 
 class Group:

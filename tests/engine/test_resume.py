@@ -97,7 +97,7 @@ def train(folder, words, end=None, resume=False):
                             patience=0, train_iters=args.train_iters)
     optimizer = optimizers.settings(args.optim, args.lr, args.wd, args.momentum, args.epsilon, args.grad_clip,
                                     recipes.constants(args.loss))
-    run = Run(folder, vars(args), words, checkpoint.read_state(checkpoint.locate(folder)) if resume else None)
+    run = Run(folder, vars(args), words, resumed=resume)
     loader = Ending(data, lambda image, rng: image if rng.rand() < 0.5 else image[:, ::-1], 0)
     loader.end = end
     plain = Loader(data, lambda image, rng: image, 0)

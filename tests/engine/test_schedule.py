@@ -139,3 +139,5 @@ def test_a_paper_names_the_form_of_its_framework():
 def test_unknown_optimizer_lists_the_legal_ones():
     with pytest.raises(UserError, match='--optim=adma.*adam, sgd'):
         optimizers.settings('adma')
+    with pytest.raises(UserError, match='--lr=1e.300'):
+        optimizers.settings('sgd', 1e300)
