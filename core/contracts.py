@@ -7,8 +7,8 @@ Plan.__doc__ = """One batch, decided before any image is read.
 
 index : int64 (n,), rows of the data set
 seed : uint32 (n,), the augmentation of item i draws from RandomState(seed[i]) and from nothing else
-extra : what the criterion was promised, else None. A callable is called when the batch is loaded and its result handed
-    over (SST: int64 (3, T) anchors, targets, impostors within the batch, too many to keep for a whole epoch)
+extra : None, or a callable without arguments: it is called when the batch is loaded and its result handed to the
+    criterion (SST: int64 (3, T) anchors, targets, impostors within the batch, too many to keep for a whole epoch)
 """
 
 Batch = namedtuple('Batch', 'image label index extra')

@@ -101,7 +101,7 @@ class Loader:
     def _finish(self, plan, image, index, futures):
         for future in futures:    # in the order of the items, so that the same error is reported every time
             future.result()
-        extra = plan.extra() if callable(plan.extra) else plan.extra
+        extra = None if plan.extra is None else plan.extra()
         return Batch(image, self.split.labels[index].astype(np.int32), index, extra)
 
     def _fill(self, image, index, seed, shared, start, stop):

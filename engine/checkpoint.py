@@ -149,7 +149,7 @@ def save_plans(path, plans):
     arrays = {}
     for number, plan in enumerate(plans):
         arrays[f'index_{number}'], arrays[f'seed_{number}'] = plan.index, plan.seed
-        extra = plan.extra() if callable(plan.extra) else plan.extra
+        extra = None if plan.extra is None else plan.extra()
         if extra is not None:
             arrays[f'extra_{number}'] = extra
     with open(path, 'wb') as file:

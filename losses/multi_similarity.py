@@ -2,6 +2,7 @@
 
 from core.flags import bounded
 from losses import expansion, functional
+from losses.arguments import margin_value
 from losses.base import Criterion
 
 
@@ -48,14 +49,14 @@ class MultiSimilarity(Criterion):
         group.add_argument('--alpha', type=bounded(float, 1e-6), default=2.0, help='scale of positives')
         group.add_argument('--beta', type=bounded(float, 1e-6), default=50.0, help='scale of negatives')
         group.add_argument('--sigma', type=bounded(float), default=1.0, help='threshold lambda of the similarities')
-        group.add_argument('--mining_margin', type=bounded(float, 0), default=0.1,
+        group.add_argument('--mining_margin', type=margin_value('inf'), default=0.1,
                            help='epsilon of pair mining; inf keeps every pair')
         expansion.add_args(group)
 
     @classmethod
     def from_args(cls, args, num_classes):
         expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
-        return cls(args.alpha, args.beta, args.sigma, args.mining_margin, args.n_inner_pts, args.ee_l2norm)
+        return cls(args.alpha, args.beta, args.sigma, float(args.mining_margin), args.n_inner_pts, args.ee_l2norm)
 
     def inputs(self, out, batch):
         expansion.check_batch(self.n_inner_pts, batch.label.shape[0])

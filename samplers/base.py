@@ -36,7 +36,7 @@ class Sampler:
         return None
 
     def indices(self, epoch, rng, embed):
-        """The epoch's batches: an iterable of int arrays, or of (index, extra) pairs."""
+        """The epoch's batches: an iterable of int arrays, or of (index, extra) pairs, see core.contracts.Plan."""
         raise NotImplementedError(f'{type(self).__name__} must define indices()')
 
     def plan(self, epoch, rng, embed=None):

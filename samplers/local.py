@@ -15,18 +15,26 @@ exceptions = lazy('sklearn.exceptions')
 threadpoolctl = lazy('threadpoolctl')
 
 
-def cluster(features, clusters, seed, iterations=20):
-    """k-means labels int64 (N,) of the rows of features.
+def cluster(features, clusters, seed, starts=1):
+    """k-means labels of the rows of features: k-means++, run to convergence.
 
-    DIFFERS: the original runs scikit-learn's KMeans with its defaults: k-means++ (ten starts in its day), run to
-    convergence. One start from random rows, stopped after 20 iterations, has an inertia 0.07 % higher than a single
-    such start and takes a sixth of its time (20,000 x 512, 100 clusters). One thread, because a sum over several
-    depends on their order, and a resumed run has to find the same neighbourhoods.
+    DIFFERS: one start; scikit-learn's KMeans, which the original runs with its defaults, took the best of ten then
+    (docs/papers/local_sampling.md compares sizes, images used, triplets and inertia). One thread, because a sum over
+    several depends on their order, and a resumed run has to find the same neighbourhoods.
+
+    Parameters
+    ----------
+    features : float (N, D)
+    clusters, seed, starts : int
+
+    Returns
+    -------
+    int64 (N,)
     """
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter('ignore', exceptions.ConvergenceWarning)          # fewer distinct rows than clusters
-        found = sk_cluster.KMeans(clusters, init='random', n_init=1, max_iter=iterations, algorithm='lloyd',
-                       random_state=seed).fit(features)
+        found = sk_cluster.KMeans(clusters, init='k-means++', n_init=starts, algorithm='lloyd',
+                                  random_state=seed).fit(features)
     return found.labels_.astype(np.int64)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from losses.hdc import HDC, mined
-from tests.losses.equations_more import hdc
+from tests.losses.equations import hdc
 from tests.reference.backward import prepare, through_batch
 
 LABEL = np.array([0, 0, 1, 1, 2, 2, 0, 0, 1])

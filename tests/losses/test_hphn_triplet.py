@@ -1,11 +1,16 @@
 """HPHN triplet: bit for bit the published formula, and what that decides."""
 
+import argparse
+
 import numpy as np
 import pytest
 
+import losses
 from core.runtime import autograd, nd
 from losses import expansion
 from losses.hphn_triplet import HPHNTriplet
+from tests.losses import equations
+from tests.losses.harness import NEIGHBOURS, applied, rows
 from tests.reference.backward import prepare, through_batch
 
 
@@ -39,3 +44,39 @@ def test_loss_and_gradient_are_bit_equal_to_the_published_formula(size, dim, n, 
     loss, grad = through_batch(criterion, x, label)
     assert (loss.asnumpy() == value.asnumpy()).all()
     assert (grad.asnumpy() == expected.grad.asnumpy()).all() and grad.asnumpy().any()
+
+
+@pytest.mark.parametrize('n,l2_norm', [(0, True), (1, False), (2, True), (3, False)])
+@pytest.mark.parametrize('margin,soft', [(1e-5, False), (0.3, False), (0.3, True)])
+def test_hphn_triplet_counts_each_tied_negative(n, l2_norm, margin, soft):
+    """The value is the equation's; its gradient takes the negative as often as the minimum is attained."""
+    x = rows(8, 2)
+    criterion = losses.get_loss('hphn_triplet')(n, l2_norm, margin, soft)
+    expected = equations.hphn_triplet(x.astype(np.float64), NEIGHBOURS, n, l2_norm, margin, soft)
+    np.testing.assert_allclose(applied(criterion)(nd.array(x)).asnumpy(), expected, rtol=1e-5, atol=1e-5)
+    fixed = equations.hphn_parts(x.astype(np.float64), NEIGHBOURS, n, l2_norm)
+    assert n == 0 or any(ties == 2 for _, _, ties in fixed)
+
+    def slope(d_ap, d_an):
+        return 1 / (1 + np.exp(d_an - d_ap)) if soft else float(d_ap - d_an + margin > 0)
+
+    def counted(x):
+        parts = equations.hphn_parts(x, NEIGHBOURS, n, l2_norm)
+        return sum(slope(a0, b0) * (a - ties * b) for (a, b, _), (a0, b0, ties) in zip(parts, fixed))
+
+    v = nd.array(x)
+    v.attach_grad()
+    with autograd.record():
+        loss = applied(criterion)(v)
+    loss.backward()
+    grad = equations.gradient(counted, x)
+    np.testing.assert_allclose(v.grad.asnumpy(), grad, rtol=1e-4, atol=1e-4 * np.abs(grad).max())
+
+
+def test_flags_that_hphn_does_not_read_are_named():
+    cls = losses.get_loss('hphn_triplet')
+    parser = argparse.ArgumentParser()
+    cls.add_args(parser)
+    assert cls.notes(parser.parse_args([])) == []
+    note, = cls.notes(parser.parse_args(['--alpha=10', '--sigma=0.5']))
+    assert '--alpha, --sigma' in note and '--beta' not in note and 'multi_similarity' in note

@@ -11,7 +11,7 @@ import pytest
 import losses
 import main
 
-FLOORS = {                        # loss: (floor, learning rate)
+FLOORS = {                        # loss: (floor, learning rate); others take DEFAULT
     'contrastive': (0.30, 1e-3),         # 0.56 to 0.70: rounding decides, its embeddings are unbounded
     'hdc': (0.20, 5e-4),                 # 0.25: its branches with dropout 0.7 learn slowly from scratch
     'heated_softmax': (0.50, 2e-3),      # 0.66
