@@ -6,8 +6,8 @@ from commands import exported
 from commands.results import inside_run
 from commands.session import Session, need_checkpoint
 from core.errors import UserError
+from core.text import count
 from evaluation.embeddings import save_embeddings
-from evaluation.settings import count
 
 
 def run(args):

@@ -2,13 +2,15 @@
 
 import os
 
-import cv2
 import numpy as np
 
+from core.lazy import lazy
+from core.text import count
 from datasets.pictures import read_image
 from evaluation import plots
 from evaluation.neighbours import search
-from evaluation.settings import count
+
+cv2 = lazy('cv2')
 
 PANELS = ('best', 'worst', 'random')
 

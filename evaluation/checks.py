@@ -3,7 +3,7 @@
 import numpy as np
 
 from core.errors import UserError
-from evaluation.settings import count
+from core.text import count
 
 
 def listed(rows) -> str:

@@ -14,8 +14,7 @@ import numpy as np
 from core.errors import UserError
 from core.files import open_atomic, write_atomic
 from core.tables import as_written, harmless, read_table, whole_numbers
-from core.text import printable
-from evaluation.settings import count
+from core.text import count, printable
 
 Embeddings = namedtuple('Embeddings', 'embeddings labels query paths names', defaults=(None, None, None))
 Embeddings.__doc__ = """Embeddings of a file.

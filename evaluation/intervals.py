@@ -6,9 +6,11 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from scipy import stats
 
 from core.errors import UserError
+from core.lazy import lazy
+
+stats = lazy('scipy.stats')
 
 Interval = namedtuple('Interval', 'mean low high n')
 Interval.__doc__ = """Mean of n values and its confidence interval; low and high are NaN for a single value."""

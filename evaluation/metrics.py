@@ -6,10 +6,10 @@ import numpy as np
 
 from core.errors import UserError
 from core.lazy import lazy
+from core.text import count
 from evaluation import checks
 from evaluation.neighbours import search
 from evaluation.neighbours.scores import Scores
-from evaluation.settings import count
 
 sk = lazy('sklearn.metrics')
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from core.errors import UserError
+from core.text import count
 from evaluation import checks, metrics
 from evaluation import clustering as kmeans
 from evaluation.neighbours import search
-from evaluation.settings import TITLES, count, metric_title
+from evaluation.settings import TITLES, metric_title
 
 
 def check_embeddings(embeddings, labels, metric: str = 'euclidean') -> list[str]:

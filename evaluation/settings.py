@@ -49,14 +49,3 @@ def metric_title(name: str, short: bool = False) -> str:
         return f'{kind[0].upper() if short else kind.capitalize()}@{k}'
     title = SHORT.get(name) if short else None
     return title or TITLES.get(name, name)
-
-
-def count(n: int, one: str, many: str = '') -> str:
-    """A number with its noun.
-
-    Example
-    -------
-    >>> count(1, 'image'), count(1200, 'image'), count(2, 'query', 'queries')
-    ('1 image', '1,200 images', '2 queries')
-    """
-    return f'{n:,} {one if n == 1 else many or one + "s"}'

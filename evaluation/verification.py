@@ -6,8 +6,8 @@ import numpy as np
 
 from core.errors import UserError
 from core.lazy import lazy
+from core.text import count
 from evaluation.neighbours.scores import Scores
-from evaluation.settings import count
 
 sk = lazy('sklearn.metrics')
 

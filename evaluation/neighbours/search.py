@@ -16,12 +16,12 @@ from collections import namedtuple
 import numpy as np
 
 from core.errors import UserError
+from core.text import count
 from evaluation import checks
 from evaluation.neighbours import threads
 from evaluation.neighbours.lists import Lists
 from evaluation.neighbours.positives import best_positives
 from evaluation.neighbours.scores import Filter, Scores
-from evaluation.settings import count
 
 Ranks = namedtuple('Ranks', 'best positives average_precision r_precision n_gallery')
 Ranks.__doc__ = """Per query (Q,): what Recall@K, mean rank, MAP@R and R-precision need.

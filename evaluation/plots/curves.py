@@ -1,12 +1,14 @@
 """Curves and counts: recall and loss over training, similarities of pairs, confusion of classes."""
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from core.errors import UserError
+from core.lazy import lazy
 from core.normalize import unit_rows
 from evaluation.plots.style import COLORS, LINES, check, class_name, legend, look, save_figure, styled
+
+figures = lazy('matplotlib.figure')
+ticker = lazy('matplotlib.ticker')
 
 
 def series(log, k):
@@ -48,7 +50,7 @@ def recall_curves(runs, path, k=1, baselines=None):
         Seeds share colour, line and marker; each is a line of its own, so that the spread is seen, not averaged away
     baselines : {name: recall} drawn as horizontal lines, such as the frozen network's
     """
-    figure = Figure(figsize=(9, 3.6))
+    figure = figures.Figure(figsize=(9, 3.6))
     left, right = figure.subplots(1, 2, sharey=True)
     drawn, shown = False, []
     for i, (name, logs) in enumerate(as_lists(runs).items()):
@@ -72,7 +74,7 @@ def recall_curves(runs, path, k=1, baselines=None):
     right.set(xlabel='training time, minutes')
     for axes in (left, right):    # from 0: a single evaluation would stand between ticks that differ by a hundredth
         axes.set_xlim(0, max(1e-9, axes.dataLim.x1) * 1.05)
-    left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    left.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     figure.tight_layout()
     legend(figure, *zip(*shown), loc='upper center', bbox_to_anchor=(0.5, 0.0),
            ncols=1 if max(len(name) for _, name in shown) > 40 else min(3, len(shown)))
@@ -87,7 +89,7 @@ def loss_curve(runs, path, window=None):
 
     runs : as in `recall_curves`. The window is a fiftieth of the run unless given.
     """
-    figure = Figure(figsize=(5.4, 3.6))
+    figure = figures.Figure(figsize=(5.4, 3.6))
     axes = figure.add_subplot()
     shown = []
     for i, (name, logs) in enumerate(as_lists(runs).items()):
@@ -107,7 +109,7 @@ def loss_curve(runs, path, window=None):
     if not shown:
         raise UserError('no run has logged a loss: there is no curve to draw')
     axes.set(xlabel='training step', ylabel='loss')
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     legend(axes, *zip(*shown))
     return save_figure(figure, path)
 
@@ -158,7 +160,7 @@ def similarity_histogram(embeddings, labels, path, bins=100, title=None, seed=0)
     threshold separates the pairs, 1 when the embedding knows nothing.
     """
     edges, positive, negative = pair_counts(embeddings, labels, bins, seed=seed)
-    figure = Figure(figsize=(5.4, 3.6))
+    figure = figures.Figure(figsize=(5.4, 3.6))
     axes = figure.add_subplot()
     width = edges[1] - edges[0]
     shares = []
@@ -200,7 +202,7 @@ def confusion_matrix(matrix, names, path, title=None):
     macro = np.diag(share)[present].mean() if present.any() else 0.0
     small = classes <= 20
     side = max(3.6, 0.42 * classes) if small else 6.4
-    figure = Figure(figsize=(side + 1.2, side))
+    figure = figures.Figure(figsize=(side + 1.2, side))
     axes = figure.add_subplot()
     axes.grid(False)
     image = axes.imshow(share, cmap='cividis', vmin=0, vmax=1, interpolation='nearest')
@@ -212,8 +214,8 @@ def confusion_matrix(matrix, names, path, title=None):
             axes.text(j, i, f'{matrix[i, j]:g}', ha='center', va='center', fontsize=7,
                       color='black' if share[i, j] > 0.5 else 'white')
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
         off = share - np.diag(np.diag(share))
         pairs = np.dstack(np.unravel_index(np.argsort(-off, axis=None, kind='stable')[:12], off.shape))[0]
         lines = [f'{100 * off[i, j]:3.0f} %  {labels[i]} taken for {labels[j]}'

@@ -7,10 +7,12 @@ import functools
 import sys
 import warnings
 
-from matplotlib import font_manager, ft2font
-from matplotlib.text import Text
-
+from core.lazy import lazy
 from core.text import printable
+
+font_manager = lazy('matplotlib.font_manager')
+ft2font = lazy('matplotlib.ft2font')
+mtext = lazy('matplotlib.text')
 
 FIRST = 'DejaVu Sans'    # matplotlib brings it along; it has Latin, Greek, Cyrillic, Arabic and more, no CJK
 PREFERRED = ('cjk', 'noto', 'wenquanyi', 'droid', 'takao', 'ipa', 'nanum', 'unifont', 'dejavu')
@@ -76,7 +78,7 @@ def file_for(text: str) -> str:
 
 def fit(figure) -> None:
     """Give every text of a figure fonts that have its letters."""
-    for text in figure.findobj(Text):
+    for text in figure.findobj(mtext.Text):
         chosen = families(text.get_text())
         if len(chosen) > 1:
             text.set_fontfamily(chosen)

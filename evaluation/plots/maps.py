@@ -1,16 +1,19 @@
 """Maps: t-SNE as colours and as thumbnails, and the 2-D / 3-D distribution maps of Heated-Up Softmax."""
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from PIL import Image, ImageDraw
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from core.errors import UserError
+from core.lazy import lazy
 from core.normalize import unit_rows
+from core.text import count
 from evaluation.plots.style import COLORS, GREY, check, class_name, legend, look, rgb, save_figure, save_image, styled
-from evaluation.settings import count
+
+Image = lazy('PIL.Image')
+ImageDraw = lazy('PIL.ImageDraw')
+decomposition = lazy('sklearn.decomposition')
+figures = lazy('matplotlib.figure')
+manifold = lazy('sklearn.manifold')
+patheffects = lazy('matplotlib.patheffects')
 
 
 def tsne_points(embeddings, perplexity=30.0, max_points=10000, seed=0):
@@ -29,10 +32,10 @@ def tsne_points(embeddings, perplexity=30.0, max_points=10000, seed=0):
     if len(rows) < 4 or np.ptp(rows, axis=0).max() < 1e-12:
         return rng.normal(scale=1e-3, size=(len(rows), 2)).astype(np.float32), index
     if rows.shape[1] > 50 and len(rows) > 50:
-        rows = PCA(50, svd_solver='randomized', random_state=seed).fit_transform(rows)
+        rows = decomposition.PCA(50, svd_solver='randomized', random_state=seed).fit_transform(rows)
     init = 'pca' if rows.shape[1] >= 2 else 'random'
     perplexity = min(perplexity, (len(rows) - 1) / 3.0)
-    points = TSNE(2, perplexity=perplexity, init=init, learning_rate='auto', method='barnes_hut', angle=0.5,
+    points = manifold.TSNE(2, perplexity=perplexity, init=init, learning_rate='auto', method='barnes_hut', angle=0.5,
                   random_state=seed).fit_transform(np.ascontiguousarray(rows))
     return points.astype(np.float32), index
 
@@ -52,7 +55,7 @@ def tsne(embeddings, labels, path, names=None, max_classes_in_legend=21, perplex
     shown = labels[index]
     classes, counts = np.unique(shown, return_counts=True)
     chosen = np.sort(classes[np.argsort(-counts, kind='stable')][:max_classes_in_legend])
-    figure = Figure(figsize=(7.2, 5.6))
+    figure = figures.Figure(figsize=(7.2, 5.6))
     axes = figure.add_subplot()
     area = float(np.clip(30000.0 / max(len(shown), 1), 7, 36))
     rest, handles = ~np.isin(shown, chosen), []
@@ -147,7 +150,7 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     if normalise:
         embeddings = unit_rows(embeddings)
         weights = None if weights is None else 0.9 * unit_rows(weights)
-    figure = Figure(figsize=(4, 4), dpi=160)
+    figure = figures.Figure(figsize=(4, 4), dpi=160)
     axes = figure.add_subplot(projection='3d' if width == 3 else None)
     axes.grid(width == 3)
     flat = {'depthshade': False} if width == 3 else {}  # far points must not fade: they are faint enough
@@ -159,7 +162,8 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
                      zorder=5, **flat)
         # the empty second line lifts the name off its diamond
         axes.text(*weights[label], class_name(names, label) + '\n', ha='center', va='center', linespacing=1.6,
-                  fontsize=8, fontweight='bold', zorder=6, path_effects=[withStroke(linewidth=1.5, foreground='white')])
+                  fontsize=8, fontweight='bold', zorder=6,
+                  path_effects=[patheffects.withStroke(linewidth=1.5, foreground='white')])
     if width == 3:
         axes.computed_zorder = False  # else the nearer of points and weights would hide the other
     if normalise:

@@ -1,10 +1,13 @@
 """Pictures of retrieval: queries with their nearest neighbours, and thumbnails for TensorBoard's projector."""
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from core.errors import UserError
+from core.lazy import lazy
 from evaluation.plots.style import HIT, MISS, class_name, fit_text, font, letterbox, save_image
+
+Image = lazy('PIL.Image')
+ImageDraw = lazy('PIL.ImageDraw')
 
 WHICH = ('best', 'worst', 'random')
 CELL, BORDER, GAP, QUERY_GAP, HEAD, FOOT = 132, 6, 10, 24, 26, 20  # pixels of a retrieval panel

@@ -7,14 +7,17 @@ and may happen in a thread.
 import functools
 import pathlib
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageFont
 
 from core.errors import UserError
+from core.lazy import lazy
 from core.text import printable
 from evaluation import checks
 from evaluation.plots import fonts
+
+Image = lazy('PIL.Image')
+ImageFont = lazy('PIL.ImageFont')
+matplotlib = lazy('matplotlib')
 
 # Okabe and Ito, "Color Universal Design" (2008), without the yellow, which vanishes on white paper.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')

@@ -12,11 +12,10 @@ import pathlib
 
 from core.errors import UserError
 from core.files import write_atomic
-from core.text import printable
+from core.text import count, printable
 from evaluation.report import published, tables
 from evaluation.report.page import page
 from evaluation.report.runs import frozen, group, read_all
-from evaluation.settings import count
 
 __all__ = ['write']
 

@@ -7,15 +7,16 @@ import pathlib
 import re
 import tempfile
 
-from PIL import Image
-
 from core.errors import UserError
+from core.lazy import lazy
 from core.text import printable
 from evaluation import plots
 from evaluation.report import published
 from evaluation.report.runs import metrics
 from evaluation.report.tables import metric_order, percent
 from evaluation.settings import RULES, metric_title
+
+Image = lazy('PIL.Image')
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70em; padding: 1em; color: #111; }
