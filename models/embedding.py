@@ -56,12 +56,12 @@ class EmbeddingNet(gluon.HybridBlock):
         self.trunk.out_indices = backbone.out_indices(head.levels, size)
 
     @property
-    def mean(self):
+    def mean(self) -> tuple:
         """Mean of each channel, in units of preprocessing.range and in preprocessing.order."""
         return self.preprocessing.mean
 
     @property
-    def std(self):
+    def std(self) -> tuple:
         """Standard deviation of each channel, as `mean`."""
         return self.preprocessing.std
 
@@ -90,7 +90,7 @@ class EmbeddingNet(gluon.HybridBlock):
             x = F.reverse(x, axis=1)
         return F.broadcast_div(F.broadcast_sub(x, offset), scale)
 
-    def settle(self):
+    def settle(self) -> None:
         """Wait until BatchNorm's running statistics are final, and bring them where evaluation reads them.
 
         The fused operator (fusion.fuse) writes them in its backward pass without telling MXNet's scheduler, so who
@@ -108,12 +108,12 @@ class EmbeddingNet(gluon.HybridBlock):
         maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
         return heads.pool(nd, maps[-1])
 
-    def fuse(self, active=True):
+    def fuse(self, active: bool = True) -> None:
         """Let BatchNorm compute the ReLU behind it (fusion.fuse); `fuse(False)` before an export or a move to a GPU."""
         fusion.fuse(self.trunk, active, rows=(Trunk,))
         self.hybridize(static_alloc=True)
 
-    def apply_lr_mult(self, **multipliers):
+    def apply_lr_mult(self, **multipliers: float) -> None:
         """Set the multipliers of learning rate and weight decay of every parameter; without any, set them again.
 
         Parameters
@@ -152,7 +152,7 @@ class EmbeddingNet(gluon.HybridBlock):
     def _head_name(self):
         return next(name for name, kind in heads.HEADS.items() if type(self.head) is kind)
 
-    def save(self, file):
+    def save(self, file) -> None:
         """Write parameters, architecture and preprocessing to one file (read by `load` and `--pretrained=FILE`)."""
         self.settle()
         arrays = {name: on_cpu(param) for name, param in named_parameters(self).items()}

@@ -19,13 +19,13 @@ class Fused(gluon.HybridBlock):
         return x
 
 
-def possible(ctx):
+def possible(ctx) -> bool:
     """Whether the fused operator exists on all of `ctx`: only MXNet's oneDNN part has it, for CPUs."""
     return (all(device.device_type == 'cpu' for device in ctx) and mx.runtime.Features().is_enabled('MKLDNN')
             and os.environ.get('MXNET_MKLDNN_ENABLED', '1') != '0')
 
 
-def fuse(block, active, rows=()):
+def fuse(block, active: bool, rows=()) -> None:
     """Fuse (active=True) or take apart every BatchNorm, ReLU pair in the rows of blocks inside `block`.
 
     A row is a HybridSequential or one of the types `rows`. Names of parameters do not change. BatchNorm with frozen

@@ -52,7 +52,7 @@ class Bottleneck(gluon.HybridBlock):
             y = y + 0 * self.unbiased(F.broadcast_mul(x, factor))
         return y
 
-    def settle(self):
+    def settle(self) -> None:
         """Let evaluation read the unbiased average of the variance. Call it when the last training step is done."""
         if self.norm is not None:
             for ours, average in zip(self.norm.running_var.list_data(), self.unbiased.running_var.list_data()):
@@ -74,7 +74,7 @@ class Head(gluon.HybridBlock):
         super().__init__(**kwargs)
         self.dim = dim
 
-    def settle(self):
+    def settle(self) -> None:
         """Bring statistics that training moved into the place where evaluation reads them."""
 
 
@@ -89,7 +89,7 @@ class Linear(Head):
     def hybrid_forward(self, F, *maps):
         return self.bottleneck(pool(F, maps[-1]))
 
-    def settle(self):
+    def settle(self) -> None:
         self.bottleneck.settle()
 
 

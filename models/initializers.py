@@ -1,5 +1,7 @@
 """Initial weights by name. Which one a paper starts from belongs to its recipe (--head_init, --trunk_init)."""
 
+from __future__ import annotations
+
 import math
 
 from core.errors import pick
@@ -9,7 +11,7 @@ from core.runtime import gluon, mx, nd
 from models.registry import STARTS
 
 
-def initializer(name: str, flag: str = '--head_init'):
+def initializer(name: str, flag: str = '--head_init') -> mx.init.Initializer:
     """The mx.init.Initializer of weights called `name`. Raises UserError naming `flag`."""
     start = pick(flag, name, STARTS)
     if start.kind == 'truncated':

@@ -1,5 +1,7 @@
 """LeNet as in Heated-Up Softmax Embedding's MNIST experiment (Zhang et al. 2018, https://arxiv.org/abs/1809.04157)."""
 
+from __future__ import annotations
+
 from core.runtime import gluon
 
 nn = gluon.nn
@@ -22,7 +24,7 @@ class AsMap(gluon.HybridBlock):
         return F.reshape(x, shape=(0, -1, 1, 1))
 
 
-def lenet(**kwargs):
+def lenet(**kwargs) -> gluon.HybridBlock:
     """Convolution 5x5x32 (same size), ReLU, maximum over 2x2, convolution 5x5x64, ReLU, maximum over 2x2, FC 500, ReLU.
 
     The bottleneck of D numbers that follows is the head (`bn`, `linear` or `l2`).

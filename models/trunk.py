@@ -31,7 +31,7 @@ class Trunk(gluon.HybridBlock):
                 maps.append(x)
         return (*maps, x)
 
-    def shapes(self, size):
+    def shapes(self, size: int) -> list:
         """Shape (1, C, H, W) of the map after each block for a picture of `size` x `size`."""
         x, outputs = mx.sym.var('data'), []
         for block in children(self):
@@ -53,7 +53,7 @@ class Backbone(namedtuple('Backbone', 'name zoo trunk preprocessing map_index ca
 
     __slots__ = ()
 
-    def out_indices(self, levels, size):
+    def out_indices(self, levels, size: int) -> tuple:
         """Numbers of the blocks whose maps a head takes beside the last one.
 
         levels : None: none; 'map': the ranking head's; a number K: K depths, the last of which is the trunk's end
@@ -75,7 +75,7 @@ class Backbone(namedtuple('Backbone', 'name zoo trunk preprocessing map_index ca
 _POOLS = (nn.GlobalAvgPool2D, nn.GlobalMaxPool2D, nn.AvgPool2D, nn.Dropout)
 
 
-def cut(name, net):
+def cut(name: str, net) -> list:
     """The blocks of a whole network up to the last feature map, in a list."""
     if hasattr(net, 'trunk_blocks'):
         return net.trunk_blocks()

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 from collections import namedtuple
+from typing import Optional
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def pack(description):
     return nd.array(np.frombuffer(json.dumps(description).encode(), dtype=np.uint8), dtype='uint8')
 
 
-def unpack(arrays, file='the file'):
+def unpack(arrays: dict, file='the file') -> Optional[dict]:
     """The dict that `pack` stored among `arrays`, or None."""
     packed = arrays.get(DESCRIBE)
     if packed is None:
@@ -76,7 +77,7 @@ def load_file(file) -> dict:
     return arrays
 
 
-def read(file, backbone):
+def read(file, backbone) -> tuple:
     """(arrays, Preprocessing) of a weight file.
 
     The preprocessing comes from the file itself (written by EmbeddingNet.save), else from FILE.json, else from the
@@ -103,8 +104,8 @@ def _put(params, arrays, file, what):
     """Set each Parameter of `params` (name in the file -> Parameter) from `arrays`."""
     for name, param in params.items():
         if name not in arrays:
-            raise UserError('{} has no parameter {}, which {} needs: it belongs to another network. Its first names '
-                            'are {}'.format(file, name, what, ', '.join(sorted(arrays)[:3])))
+            raise UserError(f'{file} has no parameter {name}, which {what} needs: it belongs to another network. Its '
+                            f'first names are {", ".join(sorted(arrays)[:3])}')
         if tuple(arrays[name].shape) != tuple(param.shape):
             raise UserError(f'{file}: parameter {name} has shape {tuple(arrays[name].shape)}, but {what} needs '
                             f'{tuple(param.shape)}: it belongs to another network')
@@ -115,14 +116,14 @@ def _put(params, arrays, file, what):
         param.set_data(nd.array(arrays[name].astype(param.dtype, copy=False), dtype=param.dtype))
 
 
-def fill(net, backbone, arrays, file):
+def fill(net, backbone, arrays: dict, file) -> None:
     """Set the trunk from a zoo network's file, or from a file of EmbeddingNet.save (its head is left out)."""
     trunk = {id(param) for param in net.trunk.collect_params().values()}
     names = named_parameters(net if DESCRIBE in arrays else backbone.zoo)
     _put({name: p for name, p in names.items() if id(p) in trunk}, arrays, file, f'--backbone={backbone.name}')
 
 
-def restore(net, arrays, file):
+def restore(net, arrays: dict, file) -> None:
     """Set every parameter of `net`, its preprocessing and whether it was pretrained from a file of EmbeddingNet.save.
     """
     params = named_parameters(net)

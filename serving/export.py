@@ -29,7 +29,7 @@ def for_inference(net):
     return net
 
 
-def graph_of(net):
+def graph_of(net) -> tuple:
     """(mx.Symbol image -> embedding, {name of argument or auxiliary state: NDArray on the CPU})."""
     symbol = for_inference(net)(mx.sym.var('image', dtype='uint8')).embedding
     wanted = set(symbol.list_arguments()) | set(symbol.list_auxiliary_states())
@@ -136,7 +136,7 @@ def export_npz(net, output, run=None) -> list:
 FORMATS = {'onnx': '.onnx', 'symbol': '', 'npz': '.npz'}
 
 
-def export(net, output, kind: str, batch=None, run=None):
+def export(net, output, kind: str, batch=None, run=None) -> tuple:
     """Export `net` as `kind`; returns (names of the files, largest difference or None).
 
     Parameters
