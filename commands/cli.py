@@ -34,6 +34,7 @@ COMMANDS = {
     'photos': 'train on your own photos, one folder a class, with settings of our own',
     'rows': 'run published rows: prepare, train, score, compare',
     'compare': 'train several losses under equal conditions and compare them, with intervals',
+    'evidence': "test the papers' claims on photographs, resumable, with verdicts",
     'report': 'one page and one table of several runs',
     'index': 'embed a folder of photos, to search it',
     'search': 'the indexed photos nearest to a picture',

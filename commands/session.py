@@ -6,9 +6,10 @@ from commands import baselines, figures
 from core.device import contexts
 from core.errors import UserError
 from core.files import write_atomic
+from core.flags import path
 from core.runtime import mx
 from datasets import summary
-from datasets.features import FeatureLoader
+from datasets.features import FeatureLoader, kept, key_of
 from datasets.loader import Loader
 from datasets.transforms import get_transform
 from engine import checkpoint, inference
@@ -82,9 +83,11 @@ class Session:
 
     def features(self, split):
         """float32 (N, F): pooled features of the trunk, computed once for each split (--freeze_trunk)."""
+        args = self.args
         if id(split) not in self.features_of:
-            self.features_of[id(split)] = inference.features(self.net, self.loader(split), self.args.test_batch_size,
-                                                             self.ctx[0], progress=True)
+            key = key_of(split, self.net.fingerprint(trunk_only=True), args.transform, args.image_size)
+            self.features_of[id(split)] = kept(args.store_dir or path('runs/features'), key, lambda: inference.features(
+                self.net, self.loader(split), args.test_batch_size, self.ctx[0], progress=True))
         return self.features_of[id(split)]
 
     def forward(self, split):

@@ -1,8 +1,42 @@
-"""A loader of rows that were computed before, in the place of one that reads pictures."""
+"""Rows that were computed before in the place of pictures: a loader of them, and files that keep them."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
 
 import numpy as np
 
 from core.contracts import Batch
+from core.files import write_atomic
+
+
+def key_of(split, *facts):
+    """Text that changes when a file of the split, its order or one of `facts` does; None for images without files."""
+    digest = hashlib.sha256(repr((facts, split.crop_box)).encode())
+    for i in range(len(split)):
+        try:
+            status = os.stat(split.path(i))
+        except OSError:
+            return None
+        digest.update(repr((split.path(i), status.st_size, status.st_mtime_ns)).encode('utf-8', 'surrogateescape'))
+    return digest.hexdigest()[:24]
+
+
+def kept(folder, key, compute):
+    """The array of `compute()`, from FOLDER/KEY.npy if it was computed before; a folder that cannot be written is no
+    hindrance. key None: it is not kept."""
+    if key is None:
+        return compute()
+    file = pathlib.Path(folder, key + '.npy')
+    with contextlib.suppress(OSError, ValueError):
+        return np.load(file, allow_pickle=False)
+    array = compute()
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, functools.partial(np.save, arr=array))
+    return array
 
 
 class FeatureLoader:

@@ -140,12 +140,16 @@ class EmbeddingNet(gluon.HybridBlock):
                 'dims': self.head.dims, 'feature': self.feature, 'image_size': self.size, 'transform': self.transform,
                 'pretrained': self.pretrained, 'preprocessing': dict(self.preprocessing._asdict())}
 
-    def fingerprint(self) -> str:
-        """SHA-256 of what decides an embedding: weights, architecture, preprocessing and test view."""
+    def fingerprint(self, trunk_only: bool = False) -> str:
+        """SHA-256 of what decides an embedding: weights, architecture, preprocessing and test view.
+
+        trunk_only : of what decides the trunk's maps, whatever the head
+        """
         self.settle()
-        description = {key: value for key, value in self.describe().items() if key != 'pretrained'}
+        left_out = ('pretrained', 'head', 'embed_dim', 'dims', 'feature') if trunk_only else ('pretrained',)
+        description = {key: value for key, value in self.describe().items() if key not in left_out}
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-        for name, param in sorted(named_parameters(self).items()):
+        for name, param in sorted(named_parameters(self.trunk if trunk_only else self).items()):
             digest.update(name.encode() + np.ascontiguousarray(on_cpu(param).asnumpy()).tobytes())
         return digest.hexdigest()
 

@@ -57,7 +57,7 @@ def add_args(group) -> None:
                        help='initial weights of the head')
     switch(group, '--freeze_trunk',
            help='train the head alone, on pooled features that are computed once from the test view of each picture: '
-                'many times faster, without augmentation')
+                'many times faster, without augmentation. They are kept in --store_dir, or runs/features')
     switch(group, '--freeze_bn',
            help="BatchNorm layers of the trunk keep the weights' statistics; for small batches")
     group.add_argument('--bn_decay', type=bounded(float, 0, 1), default=0.95, metavar='X',

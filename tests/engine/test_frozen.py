@@ -7,6 +7,8 @@ import pytest
 
 import main
 from core.runtime import nd
+from datasets.features import kept, key_of
+from datasets.records import Split
 from engine import checkpoint
 
 COMMON = ['--data_name=glyphs', '--glyphs_classes=8', '--glyphs_instances=8', '--batch_size=16', '--epochs=2',
@@ -31,6 +33,24 @@ def test_cached_features_train_the_same_head(tmp_path, words):
         np.testing.assert_allclose(frozen[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
     assert other['recall'] == pytest.approx(one['recall'], abs=0.02)
     assert other['iterations'] == one['iterations'] > 4
+
+
+def test_features_are_computed_once_for_the_same_files_and_trunk(tmp_path):
+    split = Split(np.zeros(2, int), paths=['a', 'b'], names={0: 'x'}, root=str(tmp_path))
+    for name in 'ab':
+        (tmp_path / name).write_bytes(b'1')
+    first, calls = key_of(split, 'trunk'), []
+
+    def compute():
+        calls.append(1)
+        return np.full((2, 3), len(calls), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(kept(tmp_path / 'kept', first, compute), np.ones((2, 3)))
+    assert len(calls) == 1 and key_of(split, 'another trunk') != first == key_of(split, 'trunk')
+    (tmp_path / 'b').write_bytes(b'22')
+    assert key_of(split, 'trunk') != first
+    (tmp_path / 'b').unlink()
+    assert key_of(split, 'trunk') is None and kept(tmp_path / 'kept', None, compute)[0, 0] == 2
 
 
 def test_a_head_that_needs_whole_maps_is_refused(tmp_path, capsys):

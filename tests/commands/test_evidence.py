@@ -1,0 +1,69 @@
+"""The evidence: its plan parses, its figures are those of the comparison, its verdicts follow from the intervals."""
+
+import json
+
+import pytest
+
+from commands import compare, evidence
+from core.errors import UserError
+from recipes import evidence as plan
+
+
+@pytest.fixture
+def claim():
+    return next(one for one in plan.CLAIMS if one['name'] == 'margin_beta')
+
+
+@pytest.fixture
+def result(claim):
+    """compare.json: the learned boundary gains 0.02, 0.03 and 0.04 over the fixed one."""
+    fixed = [0.10, 0.20, 0.15]
+    values = {'learned': [0.12, 0.23, 0.19], 'fixed': fixed}
+    return {'results': [{'loss': loss, 'settings': ['--lr=1e-4', '--wd=0'], 'folds_map_at_r': 0.3,
+                         'separated': {'R@1': values[label], 'map_at_r': values[label]}}
+                        for label, loss in claim['losses'].items()]}
+
+
+@pytest.mark.parametrize('one', plan.CLAIMS, ids=lambda one: one['name'])
+def test_every_claim_is_a_comparison_that_parses(one, tmp_path):
+    words = evidence.words(one, str(tmp_path / 'data'), str(tmp_path / 'weights'), str(tmp_path / 'out'))
+    for name in ('data/cub200_2010/images/1', 'data/cars196_crops/train/1', 'data/cars196_crops/test/2'):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / 'weights').mkdir()
+    (tmp_path / 'weights/mobilenet0.5_imagenet.params').write_bytes(b'')
+    found = compare.read(words[1:])
+    assert found.losses == list(one['losses'].values()) and found.updates == one['updates']
+    assert len(found.grid) == 6 and len(found.seeds) == one['runs'] >= 3
+    assert set(one['better']) <= set(one['losses'])
+
+
+def test_the_plan_is_affordable_and_says_what_it_costs(claim):
+    # 2 losses, 4 folds, 6 settings and 4 more seeds: 80 trainings of 3 s and 500 * 64 / 8000 s
+    assert evidence.hours(claim) == pytest.approx(80 * (3 + 4) / 3600)
+    assert sum(map(evidence.hours, plan.CLAIMS)) < 40
+
+
+def test_figures_and_verdict(claim, result, tmp_path):
+    lines = evidence.rows(claim, result, 'abc')
+    learned = lines[0]
+    assert learned['variant'] == 'learned' and learned['map_at_r'] == '0.1800'
+    assert (learned['less_reference'], learned['less_low'], learned['less_high']) == ('0.0300', '0.0052', '0.0548')
+    assert evidence.verdict_of(claim, lines) == 'holds' and evidence.verdict_of(claim, []) == ''
+    table = tmp_path / 'evidence.csv'
+    evidence.write(lines, table)
+    evidence.write(evidence.rows(claim, result, 'def'), table)
+    read = evidence.read(table)
+    assert len(read) == 2 and {line['commit'] for line in read} == {'def'}
+    text = evidence.page(read)
+    assert '| learned | --lr=1e-4 --wd=0 | 18.0 (' in text and '+3.00 (+0.52 to +5.48) | def |' in text
+    assert text.count('not yet measured') == len(plan.CLAIMS) - 1
+
+
+def test_the_page_is_made_from_the_table():
+    assert evidence.PAGE.read_text(encoding='utf-8') == evidence.page(evidence.read())
+
+
+def test_a_root_that_is_needed_is_asked_for(claim, capsys):
+    with pytest.raises(UserError, match='--data_root=DIR'):
+        evidence.words(claim, '', '', 'out')
+    assert json.dumps(plan.CLAIMS)
