@@ -99,7 +99,8 @@ def train(args, session, sampler, optimizer, run, source, workers):
                       early_stopping=args.early_stopping, seed=args.seed,
                       start_loader=session.forward(data.train)[1], start_batch_size=args.batch_size,
                       eval_epoch_term=args.eval_epoch_term, save_epoch_term=args.save_epoch_term,
-                      summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, kvstore=args.kvstore,
+                      summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, grad_chunk=args.grad_chunk,
+                      kvstore=args.kvstore,
                       workers=workers)
     if source:
         trainer.resume(source, args.allow_pickle)

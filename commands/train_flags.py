@@ -34,6 +34,9 @@ def add_args(group):
                        help='stop when the epoch loss has not improved for this many epochs; 0: never')
     group.add_argument('--caffe_iter_size', type=bounded(int, 1), default=1,
                        help='mini-batches whose gradients are averaged before one update')
+    group.add_argument('--grad_chunk', type=bounded(int, 0), default=0, metavar='N',
+                       help='run the network on N images of the batch at a time, for a batch that does not fit the '
+                            'device; the loss still sees the whole batch. Costs a second forward pass; 0: at once')
     group.add_argument('--grad_clip', type=bounded(float, 0), default=0.0, help='clip gradients to +-value; 0: never')
     group.add_argument('--kvstore', default='device', choices=('device', 'local', 'none', 'dist_sync'),
                        help='how gradients of several devices are summed')

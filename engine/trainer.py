@@ -14,6 +14,7 @@ from core.files import write_atomic
 from core.runtime import autograd, mx, nd
 from datasets.loader import sequential
 from engine import checkpoint
+from engine.chunks import Chunks, mixes
 from engine.interrupts import Interrupted, Signals
 from engine.progress import Progress
 from engine.schedule import Average, EarlyStopping, Position
@@ -49,6 +50,7 @@ class Trainer:
     eval_epoch_term, save_epoch_term : epochs between two evaluations, and two checkpoints
     summary_step : iterations between two points of the curves
     caffe_iter_size : batches whose gradients are averaged before one update
+    grad_chunk : images that the network runs at once, see engine.chunks; 0: the whole batch
     kvstore : how gradients of several devices are summed: device, local or none
     workers : engine.workers.Workers of a distributed run, whose loader reads this worker's share of each batch
     """
@@ -56,7 +58,7 @@ class Trainer:
     def __init__(self, net, criterion, loader, sampler, schedule, optimizer, run, *, evaluate, embed_train, keeps=None,
                  ctx=None, epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
                  start_batch_size=100, eval_epoch_term=1, save_epoch_term=1, summary_step=10, caffe_iter_size=1,
-                 kvstore='device', workers=None):
+                 grad_chunk=0, kvstore='device', workers=None):
         if start_epoch >= epochs:
             raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
                             f'--epochs={epochs}. Fix: a larger --epochs')
@@ -69,8 +71,13 @@ class Trainer:
         self.eval_epoch_term, self.save_epoch_term = eval_epoch_term, save_epoch_term
         self.summary_step, self.caffe_iter_size = summary_step, caffe_iter_size
         self.stopping, self.plans, self.saved = EarlyStopping(early_stopping), None, None
+        self.chunks = Chunks(self.forward, grad_chunk) if grad_chunk else None
+        if self.chunks and mixes(net):
+            print('note: --grad_chunk: BatchNorm takes the statistics of each chunk; with --freeze_bn the gradient '
+                  'would be that of the whole batch')
         self.update = Update(net, criterion, optimizer, caffe_iter_size,
-                             kvstore if kvstore in ('device', 'local') and len(self.ctx) > 1 else None)
+                             kvstore if kvstore in ('device', 'local') and len(self.ctx) > 1 else None,
+                             adds=bool(grad_chunk))
         self.state = {'epoch': start_epoch, 'step': 0, 'iteration': 0, 'started': False, 'loss_sum': 0.0,
                       'loss_count': 0, 'seconds': 0.0, 'images': 0, 'best': {}, 'last': {}, 'epoch_loss': None,
                       'wait_seconds': 0.0, 'num_classes': loader.split.num_classes}
@@ -191,17 +198,21 @@ class Trainer:
         """Forward, backward and, every caffe_iter_size batches, the update. Returns the mean loss as a float."""
         iteration = self.state['iteration']
         # every step has its own stream (dropout, sampled pairs), so that resuming needs no saved generator
-        mx.random.seed((self.seed * 1000003 + iteration) % (2 ** 31 - 1))
-        np.random.seed((self.seed * 1000003 + iteration) % (2 ** 31 - 1))
+        seed = (self.seed * 1000003 + iteration) % (2 ** 31 - 1)
+        mx.random.seed(seed)
+        np.random.seed(seed)
         label = nd.array(batch.label, ctx=self.ctx[0], dtype='int32')
+        leaves = self.chunks.embed(batch.image, seed) if self.chunks else None
         with autograd.record():
-            out = self.gathered(self.forward(batch.image), len(batch.label))
+            out = self.gathered(leaves or self.forward(batch.image), len(batch.label))
             loss = self.criterion(out, Batch(None, label, batch.index, batch.extra))
             scaled = loss / self.caffe_iter_size if self.caffe_iter_size > 1 else loss
         autograd.backward(scaled)
         value = float(loss.mean().asscalar())
         if not math.isfinite(value):
             self.stop_not_finite(batch, value)
+        if self.chunks:
+            self.chunks.backward(batch.image, seed, leaves)
         if (iteration + 1) % self.caffe_iter_size == 0:
             self.update.exchange(self.workers)
             self.update.step(self.criterion.step_size(len(batch.label)), lr)

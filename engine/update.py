@@ -17,9 +17,10 @@ class Update:
     optimizer : (name, keyword arguments), see engine.optimizers.settings
     gather : batches whose gradients are averaged before the parameters move (--caffe_iter_size)
     kvstore : how gradients of several devices are summed; None: there is one device
+    adds : whether several backward passes make the gradient of one batch
     """
 
-    def __init__(self, net, criterion, optimizer, gather=1, kvstore=None):
+    def __init__(self, net, criterion, optimizer, gather=1, kvstore=None, adds=False):
         own, (name, constants) = criterion.own_optimizer(), optimizer
         self.of_network, self.of_criterion = parameters_in(net), parameters_in(criterion)
         params = [*self.of_network, *(self.of_criterion if own is None else ())]
@@ -27,14 +28,14 @@ class Update:
         self.place = {id(p): 'net.' + name for name, p in named_parameters(net).items()}
         self.place.update({id(p): 'criterion.' + name for name, p in named_parameters(criterion).items()})
         self.criterion, self.home = criterion, params[0].list_ctx()[0]
-        self.gather, self.base = gather, constants['learning_rate']
+        self.gather, self.base, self.adds = gather, constants['learning_rate'], adds or gather > 1
         self.trainers = [gluon.Trainer(params, forms.create(name, constants), kvstore=kvstore, update_on_kvstore=False)]
         self.names = [name]
         if own is not None and self.of_criterion:
             self.trainers.append(gluon.Trainer(self.of_criterion, forms.create(*own), kvstore=None))
             self.names.append(own[0])
         self.own_lr = [trainer.learning_rate for trainer in self.trainers]
-        if gather > 1:
+        if self.adds:
             for parameter in self.parameters():
                 parameter.grad_req = 'add'
 
@@ -62,7 +63,7 @@ class Update:
         for trainer, own_lr in zip(self.trainers, self.own_lr):
             trainer.set_learning_rate(own_lr * lr / self.base if self.base else own_lr)
             trainer.step(n, ignore_stale_grad=True)
-        if self.gather > 1:
+        if self.adds:
             self.zero_gradients()
 
     @property

@@ -20,6 +20,7 @@ BENCHMARKS = {
     'losses': ('losses', 'milliseconds a step of every loss, beside pytorch-metric-learning'),
     'step': ('step', 'the share of the loss in a training step'),
     'gpu': ('gpu', 'a GPU checked against the CPU, and its throughput; scripts/gpu_check.sh calls it'),
+    'chunks': ('chunks', 'memory of a training step with and without --grad_chunk'),
     'heads': ('heads', "what the ranking regulariser's second head adds to a training step"),
     'neighbourhoods': ('neighbourhoods', 'batches of local sampling, beside scikit-learn as the original '
                                                    'called it'),

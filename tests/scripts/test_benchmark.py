@@ -88,3 +88,10 @@ def test_the_gpu_check_with_the_cpu_in_its_place():
     assert next(text for check, text in table.items() if 'losses, one step' in check).startswith('equal within 0.0e+00')
     assert table['training, convnet, 24 px, batch 16'].endswith(' images/s')
     assert table['evaluation, 500 x 512'].endswith('the same numbers')
+
+
+def test_chunks_take_less_memory():
+    text = benchmark('chunks', '--backbone=convnet', '--image_size=48', '--batch_size=64', '--num_instances=8',
+                     '--embed_dim=8', '--grad_chunk=0,8')
+    whole, parts = (int(line.split()[2]) for line in text.splitlines()[2:])
+    assert parts < whole / 2
