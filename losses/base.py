@@ -2,8 +2,10 @@
 
 import functools
 
+from core.contracts import Batch, Out
 from core.errors import UserError
-from core.runtime import gluon
+from core.gluon_internals import has_data, named_parameters
+from core.runtime import gluon, nd
 
 
 class Criterion:
@@ -55,6 +57,25 @@ class Criterion:
     def notes(args):
         """Sentences that main.py prints before training, such as a given flag that this loss does not read."""
         return []
+
+    def of(self, embedding, label, feature=None, extra=None):
+        """The loss of arrays, outside a training loop; parameters that the loss owns are initialised if need be.
+
+        Parameters
+        ----------
+        embedding : array-like (n, D)
+        label : array-like int (n,)
+        feature : array-like, as the class attribute `feature` says
+        extra : array-like, what the sampler would have promised
+
+        Returns
+        -------
+        NDArray (1,) or (n,)
+        """
+        if not any(map(has_data, named_parameters(self).values())):
+            self.initialize()
+        feature = None if feature is None else nd.array(feature)
+        return self(Out(nd.array(embedding), feature), Batch(None, nd.array(label, dtype='int32'), None, extra))
 
     def check_labels(self, label):
         """Raise UserError for a label that the loss has no weights for; MXNet would take those of the last class.

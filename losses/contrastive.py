@@ -14,17 +14,30 @@ class Contrastive(Criterion):
 
     Every pair counts twice, and the pair of a sample with itself belongs to the first sum.
 
-    Symbols: x (n, D) embedding, y (n,) label, m = margin.
-    Reduction: sum over pairs divided by n, NDArray (1,). Step size 1. Sampler: local.
-    Source: Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping (CVPR 2006), in the form of
-    Nguyen & De Baets (Neurocomputing 2020).
-
     # ORIGINAL: the hinge is on the squared distance against the plain margin; Hadsell has (m - d)^2.
 
     Parameters
     ----------
-    margin : m
+    margin : float, m, on squared distances
     normalized : bool, the head's rows have length one
+
+    Inputs
+    ------
+    embedding (n, D), label (n,).
+
+    Returns
+    -------
+    NDArray (1,): the sum over all pairs divided by n. Step size 1.
+
+    Source
+    ------
+    Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping (CVPR 2006), in the form of
+    Nguyen & De Baets (Neurocomputing 2020).
+
+    Example
+    -------
+    >>> Contrastive().of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([0.61], dtype=float32)
     """
 
     sampler = 'local'

@@ -41,13 +41,22 @@ class HDC(Criterion):
     weights : list of float, one a depth: what the unit embedding of the depth is multiplied with where depths are put
         side by side. The head does it, so that an evaluation sees weighted embeddings; the loss takes it back.
 
-    Inputs: embedding (n, sum of dims), the depths side by side; label (n,).
+    Inputs
+    ------
+    embedding (n, sum of dims), the depths side by side; label (n,).
 
     Returns
     -------
-    NDArray (1,). Step size 1. Sampler: hdc, 10 classes x 10 images.
+    NDArray (1,). Step size 1.
 
-    Source: Yuan et al., Hard-Aware Deeply Cascaded Embedding, ICCV 2017, section 3; the authors' Caffe layers.
+    Source
+    ------
+    Yuan et al., Hard-Aware Deeply Cascaded Embedding (ICCV 2017), section 3; the authors' Caffe layers.
+
+    Example
+    -------
+    >>> HDC(dims=[2], ratios=[1.0]).of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([3.4], dtype=float32)
     """
 
     sampler = 'hdc'

@@ -20,18 +20,35 @@ class HeatedSoftmax(Criterion):
     t is one-hot, or 1 - label_smoothing of it plus label_smoothing / C. The hats stand for division by the norm:
     of f and of w with l2_norm, of w alone with norm_weights. s = alpha, or the learned scalar norm_feature.
 
-    Symbols: f (n, D) embedding, w (C, D) and b (C) class weights, alpha > 0: small is hot, large is cold.
-    Reduction: mean over the batch, NDArray (1,). Step size 1. Sampler: random.
-    Source: Zhang et al., Heated-Up Softmax Embedding (arXiv 1809.04157), equations 2 and 8; the schedule: section 3.3.
-
     Parameters
     ----------
     num_classes, embed_dim : int, C and D
-    alpha : initial temperature parameter
-    l2_norm, norm_weights, learn_norm, bn : see the flags
-    label_smoothing : from 0 (off) to below 1
-    alpha_decay, heat_up, nb_hu_epoch : schedule of alpha and of the learning rate
-    better_init : start from class means
+    alpha : float above 0, the initial inverse temperature: small is hot, large is cold
+    l2_norm, norm_weights, learn_norm, bn : bool, see the flags
+    label_smoothing : float, from 0 (off) to below 1
+    alpha_decay, heat_up, nb_hu_epoch : bool, bool, int: schedule of alpha and of the learning rate
+    better_init : bool, start from class means
+
+    Inputs
+    ------
+    f = embedding (n, D), label (n,). Own parameters: w (C, D), b (C) and alpha or norm_feature.
+
+    Returns
+    -------
+    NDArray (1,): the mean over the batch. Step size 1.
+
+    Raises
+    ------
+    UserError : learn_norm without a normalisation
+
+    Source
+    ------
+    Zhang et al., Heated-Up Softmax Embedding (arXiv 1809.04157), equations 2 and 8; the schedule: section 3.3.
+
+    Example
+    -------
+    >>> HeatedSoftmax(2, 2, alpha=16, l2_norm=True).of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).shape
+    (1,)
     """
 
     sampler = 'random'

@@ -14,12 +14,10 @@ class HPHNTriplet(Criterion):
     d is the Euclidean distance, clipped at 1e-6; N_i holds the pairs of a point of sample i (itself and its synthetic
     ones) with a point of another class. With `soft_margin`: log(1 + exp(d_ap - d_an)), without a margin.
 
-    Inputs: embedding (B, D), label (B,). Output: (B,), one value an anchor; the sum is back-propagated and the step
-    size is 1. Where the minimum is attained twice (the point at t from a and the one at 1 - t from its partner are
-    the same) each occurrence receives the full gradient: the normal case under expansion.
+    Where the minimum is attained twice (the point at t from a and the one at 1 - t from its partner are the same) each
+    occurrence receives the full gradient: the normal case under expansion.
 
     A batch of one class has no negative: the row maximum stands in for it.
-    Source: Ko and Gu, Embedding Expansion, CVPR 2020, section 3; hard mining after Hermans et al. 2017.
 
     Parameters
     ----------
@@ -27,6 +25,27 @@ class HPHNTriplet(Criterion):
     ee_l2norm : bool, normalise the synthetic points
     margin : float, m
     soft_margin : bool
+
+    Inputs
+    ------
+    embedding (B, D), label (B,).
+
+    Returns
+    -------
+    NDArray (B,): one value an anchor; their sum is back-propagated. Step size 1.
+
+    Raises
+    ------
+    UserError : rows that do not pair up, points beyond the memory
+
+    Source
+    ------
+    Ko and Gu, Embedding Expansion (CVPR 2020), section 3; hard mining after Hermans et al. 2017.
+
+    Example
+    -------
+    >>> HPHNTriplet(0, margin=0.2).of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([0.    , 0.5496, 0.    , 0.5496], dtype=float32)
     """
 
     sampler = 'pk_ee'

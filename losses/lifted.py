@@ -17,17 +17,34 @@ class LiftedStructure(Criterion):
     is the margin. With expansion D_ik of a negative pair is the smallest distance between the points (original and
     synthetic) of i and those of k.
 
-    Inputs: embedding (B, D), label (B,). Output (1,), a mean over positive pairs; step size 1. Without a positive pair,
-    or without a negative one, the loss is 0.
-    Source: Oh Song et al., Deep Metric Learning via Lifted Structured Feature Embedding, CVPR 2016, equation 4;
-    expansion: Ko and Gu, CVPR 2020, section 3.
-
     # DIFFERS: rows of length 1, as in the comparison of the Embedding Expansion paper; Oh Song et al. do not normalise.
 
     Parameters
     ----------
-    margin : alpha
-    n_inner_pts, ee_l2norm : see losses.expansion
+    margin : float, alpha
+    n_inner_pts, ee_l2norm : int, bool, see losses.expansion
+
+    Inputs
+    ------
+    embedding (B, D), label (B,).
+
+    Returns
+    -------
+    NDArray (1,): a mean over the positive pairs; 0 without one, or without a negative. Step size 1.
+
+    Raises
+    ------
+    UserError : rows that do not pair up under expansion
+
+    Source
+    ------
+    Oh Song et al., Deep Metric Learning via Lifted Structured Feature Embedding (CVPR 2016), equation 4;
+    expansion: Ko and Gu (CVPR 2020), section 3.
+
+    Example
+    -------
+    >>> LiftedStructure().of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([2.4825], dtype=float32)
     """
 
     sampler = 'pk_ee'

@@ -17,18 +17,32 @@ class Margin(Criterion):
     over triplets t = (a, p, n): every ordered positive pair with one negative drawn by `mining.distance_weighted`.
     D = sqrt(|x - y|^2 + 1e-8). alpha is `margin`. The count has no gradient; with no active term the loss is 0.
 
-    Symbols: embedding (n, D) of rows of length one, label (n,), beta (C).
-    Reduction: over the active terms, NDArray (1,). Step size n: the original divides the gradient by the batch size
-    once more. beta has its own SGD with momentum 0.9; with lr_beta 0 it is constant and nu has no effect.
-    Sampler: pk, batch_k images of each class.
-    Source: Wu et al., Sampling Matters in Deep Embedding Learning (ICCV 2017), equations 4-6.
+    The original divides the gradient by the batch size once more. beta has its own SGD with momentum 0.9; with lr_beta
+    0 it is constant and nu has no effect.
 
     Parameters
     ----------
     num_classes : int, C
-    margin, beta, nu : alpha, the initial beta, the weight of beta
-    lr_beta : learning rate of beta, 0 for a constant
+    margin, beta, nu : float, alpha, the initial beta, the weight of beta
+    lr_beta : float, learning rate of beta, 0 for a constant
     rng : numpy RandomState of the sampling; the global one if left out, which the training loop seeds at every step
+
+    Inputs
+    ------
+    embedding (n, D) of rows of length one, label (n,). Own parameter: beta (C).
+
+    Returns
+    -------
+    NDArray (1,): the sum over the triplets divided by the number of active terms. Step size n.
+
+    Source
+    ------
+    Wu et al., Sampling Matters in Deep Embedding Learning (ICCV 2017), equations 4-6.
+
+    Example
+    -------
+    >>> Margin(num_classes=2).of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).shape
+    (1,)
     """
 
     sampler = 'pk'

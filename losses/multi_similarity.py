@@ -23,17 +23,34 @@ class MultiSimilarity(Criterion):
     With expansion S_ik of a negative pair is the largest inner product between the points (original and synthetic) of
     i and those of k, in mining as in the loss.
 
-    Inputs: embedding (m, D), label (m,). Output (1,), a mean over the batch; step size 1. An anchor without a positive
-    or without a negative has no part.
-    Source: Wang et al., Multi-Similarity Loss with General Pair Weighting, CVPR 2019, section 4;
-    expansion: Ko and Gu, CVPR 2020, section 3.
-
     Parameters
     ----------
-    alpha, beta, sigma : alpha, beta and the threshold lambda. The defaults 2, 50 and 1 are those of the
+    alpha, beta, sigma : float, alpha, beta and the threshold lambda. The defaults 2, 50 and 1 are those of the
         multi-similarity paper. Embedding Expansion's command line declares the three (10, 1.2, 0.5) and reads none.
-    epsilon : margin of mining (--mining_margin); inf keeps every pair
-    n_inner_pts, ee_l2norm : see losses.expansion
+    epsilon : float, margin of mining (--mining_margin); inf keeps every pair
+    n_inner_pts, ee_l2norm : int, bool, see losses.expansion
+
+    Inputs
+    ------
+    embedding (m, D) of rows of length one, label (m,).
+
+    Returns
+    -------
+    NDArray (1,): a mean over the batch, in which an anchor without a positive or a negative has no part. Step size 1.
+
+    Raises
+    ------
+    UserError : rows that do not pair up under expansion
+
+    Source
+    ------
+    Wang et al., Multi-Similarity Loss with General Pair Weighting (CVPR 2019), section 4; expansion: Ko and
+    Gu (CVPR 2020), section 3.
+
+    Example
+    -------
+    >>> MultiSimilarity().of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([0.2295], dtype=float32)
     """
 
     sampler = 'pk'

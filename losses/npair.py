@@ -12,12 +12,6 @@ class NPair(Criterion):
     .. math:: L = \frac{1}{N} \sum_i \log\Bigl(1 + \sum_{j \ne i} e^{f_i^\top f_j^+ - f_i^\top f_i^+}\Bigr)
                   + \frac{\lambda}{2N} \sum_{m=1}^{2N} \|f_m\|
 
-    Symbols: f (N, D) anchors and f+ (N, D) positives, the two halves of the batch's 2N rows; lambda = l2_reg. The
-    embeddings are not normalised.
-    Reduction: mean over the N anchors, NDArray (1,). Step size 1. Sampler: pairs (N anchors, then N positives of the
-    same N different classes).
-    Source: Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective (NIPS 2016), equations 3 and 9.
-
     # ORIGINAL: the regulariser is the norm, not the paper's squared norm. Only the direction anchor -> positive.
 
     With `n_inner_pts` = n (Embedding Expansion), f_i^T f_j^+ of a negative pair becomes the largest inner product of
@@ -25,9 +19,26 @@ class NPair(Criterion):
 
     Parameters
     ----------
-    l2_reg : weight of the regulariser
-    n_inner_pts : synthetic points between an anchor and its positive, 0 for none
+    l2_reg : float, lambda, weight of the regulariser
+    n_inner_pts : int, synthetic points between an anchor and its positive, 0 for none
     ee_l2norm : bool, normalise the synthetic points; off by default, as the embeddings have any length
+
+    Inputs
+    ------
+    embedding (2N, D): f, N anchors, then f+, their N positives, of N different classes; of any length.
+
+    Returns
+    -------
+    NDArray (1,): the mean over the N anchors. Step size 1.
+
+    Source
+    ------
+    Sohn, Improved Deep Metric Learning with Multi-class N-pair Loss Objective (NIPS 2016), equations 3 and 9.
+
+    Example
+    -------
+    >>> NPair().of([[1, 0], [0, 1], [0.8, 0.6], [0.6, 0.8]], [0, 1, 0, 1]).asnumpy().round(4)
+    array([0.6011], dtype=float32)
     """
 
     sampler = 'pairs'

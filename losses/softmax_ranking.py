@@ -98,24 +98,42 @@ class SoftmaxRanking(Criterion):
     length 1 (head `two_head`). L_R by train_mode: none (vanilla); the mean of `batch_hard` (hard); `semi_hard`;
     `center`, whose weight is center_lambda.
 
-    Inputs: embedding (n, D), feature (n, F), label (n,). Output (1,); step size 1. Own parameters: the classifier
-    (num_classes, F), trained by the network's optimizer, and for center the centers (num_classes, D), which have no
-    gradient and move after each step.
-    Source: Taha et al., Boosting Standard Classification Architectures Through a Ranking Regularizer, WACV 2020,
-    section 3.
-
     # DIFFERS: the centers move (`moving_centers=False`: the original's never did, because its script compares a string
     # with an Enum).
 
     Parameters
     ----------
-    num_classes, embed_dim : C, D
+    num_classes, embed_dim : int, C, D
     train_mode : vanilla, semi_hard, hard, center
-    triplet_loss_lambda : lambda of semi_hard and hard
-    margin : number, or for hard 'soft' or 'none'
-    center_lambda, center_alpha : weight of the center loss, step of the centers
+    triplet_loss_lambda : float, lambda of semi_hard and hard
+    margin : float, or for hard 'soft' or 'none'
+    center_lambda, center_alpha : float, weight of the center loss, step of the centers
     moving_centers : bool; False: they stay at the random numbers that they start from
     classifier_std : None: the classifier starts from He's truncated normal; a number: from one of this deviation
+
+    Inputs
+    ------
+    embedding (n, D), feature (n, F), label (n,). Own parameters: the classifier (C, F), trained by the network's
+    optimizer, and for center the centers (C, D), which have no gradient and move after each step.
+
+    Returns
+    -------
+    NDArray (1,): a mean over the batch. Step size 1.
+
+    Raises
+    ------
+    UserError : an unknown train_mode, or a margin that it does not take
+
+    Source
+    ------
+    Taha et al., Boosting Standard Classification Architectures Through a Ranking Regularizer (WACV 2020),
+    section 3.
+
+    Example
+    -------
+    >>> SoftmaxRanking(2, 2, train_mode='hard').of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1],
+    ...                                            feature=[[1, 2, 3]] * 4).shape
+    (1,)
     """
 
     sampler = 'ranking'

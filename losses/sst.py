@@ -22,13 +22,30 @@ class SST(Criterion):
 
     over the T triplets (anchor, target, impostor) that the sampler found in the epoch's embedding.
 
-    Symbols: a, t, i rows of embedding (n, D); batch.extra int (3, T) of batch positions. No margin.
-    Reduction: mean over the triplets, NDArray (1,); 0 without a triplet. Step size 1. Sampler: local.
-    Source: Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (Neurocomputing 2020).
-
     Parameters
     ----------
     normalized : bool, the head's rows have length one
+
+    Inputs
+    ------
+    embedding (n, D), whose rows are a, t, i; batch.extra int (3, T) of batch positions.
+
+    Returns
+    -------
+    NDArray (1,): the mean over the triplets; 0 without one. Step size 1. There is no margin.
+
+    Raises
+    ------
+    UserError : a batch without triplets
+
+    Source
+    ------
+    Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (Neurocomputing 2020).
+
+    Example
+    -------
+    >>> SST().of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1], extra=[[0], [1], [2]]).asnumpy().round(4)
+    array([0.3133], dtype=float32)
     """
 
     sampler = 'local'

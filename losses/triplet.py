@@ -54,9 +54,27 @@ class TripletSemiHard(Triplet):
     over the P ordered pairs of different samples of one class; n(a, p) is the nearest sample of another class with
     |x_a - x_n| > |x_a - x_p|, or the farthest if there is none.
 
-    Symbols: x (n, D) rows of length one, label (n,), m = margin.
-    Reduction: mean over the pairs, inactive ones included, NDArray (1,); 0 without a pair. Step size 1. Sampler: pk.
-    Source: Schroff et al., FaceNet (CVPR 2015), equations 3 and 4; the fallback is TensorFlow's, the usual one.
+    Parameters
+    ----------
+    margin : float, m, on squared distances
+    n_inner_pts, ee_l2norm : int, bool, see losses.expansion
+
+    Inputs
+    ------
+    x = embedding (n, D) of rows of length one, label (n,).
+
+    Returns
+    -------
+    NDArray (1,): the mean over the pairs, inactive ones included; 0 without one. Step size 1.
+
+    Source
+    ------
+    Schroff et al., FaceNet (CVPR 2015), equations 3 and 4; the fallback is TensorFlow's, the usual one.
+
+    Example
+    -------
+    >>> TripletSemiHard().of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([0.], dtype=float32)
     """
 
     @staticmethod
@@ -88,9 +106,27 @@ class TripletBatchHard(Triplet):
     With margin 'soft', the hinge becomes log(1 + exp(max - min)). The A samples are those that have a positive and a
     negative in the batch. Distances are not squared, and at least 1e-6.
 
-    Symbols: x (n, D), label (n,), m = margin.
-    Reduction: mean over the samples, NDArray (1,); 0 without any. Step size 1. Sampler: pk.
-    Source: Hermans et al., In Defense of the Triplet Loss for Person Re-Identification (arXiv 1703.07737), equation 5.
+    Parameters
+    ----------
+    margin : float, m, or 'soft'
+    n_inner_pts, ee_l2norm : int, bool, see losses.expansion
+
+    Inputs
+    ------
+    x = embedding (n, D), label (n,).
+
+    Returns
+    -------
+    NDArray (1,): the mean over the A samples; 0 without one. Step size 1.
+
+    Source
+    ------
+    Hermans et al., In Defense of the Triplet Loss for Person Re-Identification (arXiv 1703.07737), equation 5.
+
+    Example
+    -------
+    >>> TripletBatchHard('soft').of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([0.7269], dtype=float32)
     """
 
     distance = staticmethod(functional.euclidean_distances)
@@ -120,12 +156,31 @@ class TripletLocal(Triplet):
     over the triplets of `mining.build_triplets`, found in the batch's current embedding: each sample, each of its
     n_targets nearest samples of its class, every sample of another class.
 
-    Symbols: x (n, D), label (n,), m = margin.
-    Reduction: mean over all triplets, inactive ones included, NDArray (1,); 0 without any. Step size 1.
-    Sampler: local; the triplets that it found at the start of the epoch are not used.
-    Source: Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (Neurocomputing 2020).
-
     # DIFFERS: n_targets is the flag's; the original always takes 5 here.
+
+    Parameters
+    ----------
+    margin : float, m, on squared distances
+    n_targets : int, targets of each anchor
+    normalized : bool, the head's rows have length one
+    n_inner_pts, ee_l2norm : int, bool, see losses.expansion
+
+    Inputs
+    ------
+    x = embedding (n, D), label (n,). The triplets that the sampler found at the start of the epoch are not used.
+
+    Returns
+    -------
+    NDArray (1,): the mean over all triplets, inactive ones included; 0 without one. Step size 1.
+
+    Source
+    ------
+    Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (Neurocomputing 2020).
+
+    Example
+    -------
+    >>> TripletLocal().of([[1, 0], [0.8, 0.6], [0, 1], [0.6, 0.8]], [0, 0, 1, 1]).asnumpy().round(4)
+    array([0.13], dtype=float32)
     """
 
     sampler = 'local'
