@@ -97,8 +97,11 @@ def settle(args):
 
 def run(argv):
     """Parse and run; returns the exit status."""
-    if argv in (['help'], ['--version'], ['version']):
-        print(overview() if argv == ['help'] else f'gluon-dml {__version__}')
+    if argv[:1] in (['--version'], ['version']):
+        print(f'gluon-dml {__version__}')
+        return 0
+    if argv[:1] == ['help'] and all(word.startswith('-') for word in argv[1:]):
+        print(overview())
         return 0
     command, args = parse(argv)
     if getattr(args, 'dry_run', False):

@@ -14,7 +14,7 @@ with 95 % intervals and differences to the best loss are paired, run by run. Sto
   --save_dir=DIR      instead of runs/compare
   --dry_run           print the plan
   any other flag of training holds for all losses; without one: mobilenet0.5 with ImageNet weights at 128 px, 128
-  numbers, batches of 64, adam, lr 1e-4, wd 1e-5 (built-in letters: their own settings, lr 1e-3), a constant rate
+  numbers, batches of 64 (4 a class), adam, lr 1e-4, wd 1e-5, a constant rate (built-in letters: their own settings)
 """
 
 import argparse
@@ -25,7 +25,10 @@ from collections import namedtuple
 
 import numpy as np
 
+import losses
+import samplers
 from commands import children, layers
+from commands.parser import flags_of
 from commands.words import absolute, flag_of, join_values, words_of
 from core.errors import UserError
 from core.files import check_writable, write_atomic, write_json
@@ -36,6 +39,7 @@ from core.text import count
 COMMON = {'backbone': 'mobilenet0.5', 'pretrained': True, 'image_size': 128, 'embed_dim': 128, 'batch_size': 64,
           'transform': 'embedding_expansion', 'optim': 'adam', 'lr': 1e-4, 'wd': 1e-5, 'lr_schedule': 'constant',
           'metric': 'cosine'}
+INSTANCES = 4     # images of each class in a batch, for the losses whose batches have a number of them
 LETTERS = {'lr': 1e-3, 'wd': 1e-4, 'lr_schedule': 'constant', 'metric': 'cosine'}
 # One evaluation, after the last update; nothing is drawn.
 QUIET = {'epochs': 10 ** 6, 'eval_epoch_term': 10 ** 6, 'save_epoch_term': 10 ** 6, 'figures': False, 'draw': False,
@@ -70,14 +74,14 @@ def read(words):
     for word in rest:
         if flag_of(word) in OWN:
             raise UserError(f'{word}: compare sets this flag itself. Fix: leave it out')
-    losses = [name for name in args.losses.split(',') if name]
-    if len(set(losses)) < max(2, len(losses)):
+    names = [name for name in args.losses.split(',') if name]
+    if len(set(names)) < max(2, len(names)):
         raise UserError(f'--losses={args.losses}: a comparison needs two or more different losses, such as '
                         '--losses=margin,npair')
     if not any(flag_of(word) in ('data_name', 'data_dir', 'data', 'dataset', 'data_path', 'db_name') for word in rest):
         rest = ['--data_name=glyphs', *rest]
     letters = layers.parse('train', [word for word in rest if flag_of(word).startswith('data')]).data_name == 'glyphs'
-    plan = Plan(losses, args.updates, args.folds, list(range(args.seed, args.seed + args.runs)), grid(args.grid),
+    plan = Plan(names, args.updates, args.folds, list(range(args.seed, args.seed + args.runs)), grid(args.grid),
                 args.save_dir or path('runs/compare'), words_of(LETTERS if letters else COMMON, rest))
     for loss, chosen in itertools.product(plan.losses, plan.grid):
         layers.parse('train', training(plan, loss, chosen, plan.seeds[0], 1))
@@ -106,7 +110,9 @@ def grid(texts):
 def training(plan, loss, chosen, seed, fold):
     """The words of one training."""
     name, *own = loss.split('+')
-    return [f'--loss={name}', *words_of(QUIET, plan.words), *chosen, *(f'--{word}' for word in own), f'--seed={seed}',
+    instances = '--num_instances' in flags_of(samplers.get_sampler(losses.get_loss(name).sampler).add_args)
+    return [f'--loss={name}', *words_of(QUIET), *([f'--num_instances={INSTANCES}'] if instances else []), *plan.words,
+            *chosen, *(f'--{word}' for word in own), f'--seed={seed}',
             f'--train_iters={plan.updates}', f'--fold={fold}/{plan.folds}',
             f'--save_dir={folder_of(plan, loss, chosen, seed, fold)}']
 

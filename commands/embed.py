@@ -6,6 +6,7 @@ from commands import exported
 from commands.results import inside_run
 from commands.session import Session, need_checkpoint
 from core.errors import UserError
+from core.files import check_writable
 from core.text import count
 from evaluation.embeddings import save_embeddings
 
@@ -23,6 +24,7 @@ def run(args):
             args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
     name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
     output = args.output or f'{inside_run(source, args, name) if source else exported.beside(args, name)}.npz'
+    check_writable(output, '--output')
     files = save_embeddings(output, session.embed(split, progress=True), split.labels,
                             [split.path(i) for i in range(len(split))], split.query,
                             [split.names[label] for label in split.labels])

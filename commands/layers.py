@@ -13,6 +13,7 @@ import samplers
 from commands import exported, train_flags
 from commands.parser import flags_of, known, parser_of, peek, positional
 from core.errors import UserError, pick_name
+from core.files import check_writable
 from core.flags import path, switch
 from engine import checkpoint, optimizers
 from serving import engines
@@ -100,8 +101,21 @@ def checkpoint_parser(argv, base, command, description=''):
 def weights_wanted(argv, data_name, defaults):
     """Whether a run starts from ImageNet weights unless the user says otherwise: on benchmarks, as in the papers."""
     backbone = peek(argv, *models.NAME_FLAGS, default=defaults.get('backbone', 'googlenet'))
+    return bool(datasets.benchmarks.find(data_name)) and has_weights(backbone)
+
+
+def has_weights(backbone):
+    """Whether there are ImageNet weights for a backbone, as far as its name tells."""
     own = models.registry.OWN.get(models.registry.canonical(backbone))
-    return bool(datasets.benchmarks.find(data_name)) and (own is None or own.weights is not None)
+    return own is None or own.weights is not None
+
+
+def notes(args):
+    """Sentences on a new run that its user may not have meant."""
+    if args.data_name == 'folder' and args.pretrained in (False, 'false') and has_weights(args.backbone):
+        return [f'{args.backbone} starts from random weights. --pretrained=true gives it those of ImageNet, from which '
+                'photos are learned far better']
+    return []
 
 
 def parse(command, argv, description=''):
@@ -142,6 +156,8 @@ def check(args, base, source, command):
     args.transform = pick_name('--transform', args.transform, datasets.transforms.TRANSFORMS)
     models.registry.check_name(args.backbone)
     optimizers.settings(args.optim)
+    if command == 'train' and args.save_dir:
+        check_writable(path(args.save_dir), '--save_dir')
     if len(set(args.recallk)) != len(args.recallk) or min(args.recallk, default=0) < 1:
         raise UserError(f'--recallk={",".join(map(str, args.recallk))}: each K is a whole number from 1, once. Fix: '
                         '--recallk=1,2,4,8')

@@ -11,7 +11,8 @@ from evaluation.report import published, tables
 
 def add_args(group):
     """Declare the flags of the command on an argparse parser or group."""
-    group.add_argument('runs', nargs='*', metavar='RUN', help='run folders, or folders that hold some')
+    group.add_argument('runs', nargs='*', metavar='RUN',
+                       help='run folders, or folders that hold some; none: those in the folder runs')
     group.add_argument('--output', default='', metavar='FILE.html',
                        help='the page; the table goes beside it as .md. Empty: report.html in the folder of the run, '
                             'or in the one that holds them all')
@@ -44,8 +45,10 @@ def run(args):
             folders.insert(0, targets[flag])
             targets[flag] = str(default)
     if not folders and not targets['readme']:
-        raise UserError('report needs run folders: python3 main.py report runs/A runs/B. '
-                        'Without runs only --readme has something to do')
+        if not os.path.isdir('runs'):
+            raise UserError('report needs run folders: python3 main.py report runs/A runs/B. Without them it shows '
+                            'those in the folder runs, which is not here')
+        folders = ['runs']
     if folders:
         text, files = report.write(folders, args.output, args.title, args.published, targets['csv'], titles(),
                                    datasets.resolve)

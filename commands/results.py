@@ -8,7 +8,7 @@ import re
 
 import datasets
 from core.errors import UserError
-from core.files import write_json
+from core.files import check_writable, write_json
 from engine import checkpoint
 from evaluation.settings import RULES, TITLES
 
@@ -81,8 +81,10 @@ def inside_run(source, args, name):
 
 
 def result_folder(folder):
-    """Path of a folder for a result; UserError if it is a training run's, whose result would be lost."""
+    """Path of a folder for a result; UserError if it cannot be written or is a training run's, whose result would be
+    lost."""
     folder = pathlib.Path(folder)
+    check_writable(folder, '--save_dir')
     if (folder / 'log.jsonl').exists() or (folder / 'args.json').exists():
         raise UserError(f'--save_dir={folder} holds the result of a training run. Fix: '
                         f'--save_dir={folder}/evaluation')

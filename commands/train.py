@@ -9,6 +9,7 @@ import tempfile
 import recipes
 import samplers
 from commands import figures as pictures
+from commands import layers
 from commands import prepare as preparation
 from commands.session import Session
 from core.files import read_log
@@ -39,6 +40,8 @@ def work(args, workers):
     if args.prepare or args.archive:
         preparation.ensure(args)
     workers.barrier()
+    for note in [] if source else layers.notes(args):
+        print('note: ' + note)
     session = Session(args, source)
     session.check_splits()
     sampler = samplers.build(args, session.data.train)

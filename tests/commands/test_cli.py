@@ -77,7 +77,8 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
     (['--backbone=Nonsense', '--dry_run'], ['--backbone=Nonsense is unknown', 'Legal values']),
     (['--transform=rotated', '--dry_run'], ['--transform=rotated is unknown']),
     (['--loss=margin', 'oops'], ['oops is not a flag: flags begin with --']),
-    (['--epochs=1', '--save_dir=/dev/null/x', '--glyphs_classes=4', '--batch_size=8'], ['/dev/null/x']),
+    (['--epochs=1', '--save_dir=/dev/null/x', '--glyphs_classes=4', '--batch_size=8'],
+     ['/dev/null/x cannot be written: /dev/null is no folder']),
     (['--gpu_idx=99', '--glyphs_classes=4', '--data_dir=/dev/null/x'], ['--gpu_idx=99', 'usable GPU']),
 ])
 def test_bad_input_is_one_clear_sentence(argv, words, capsys):
@@ -235,3 +236,18 @@ def test_a_fresh_clone_names_the_set_up(tmp_path):
 def test_flag_errors_are_user_errors_and_not_exits():
     with pytest.raises(UserError):
         cli.parse(['--recallk=a'])
+
+
+def test_an_own_folder_of_photos_says_that_the_trunk_is_random():
+    for words, said in ((['--data_dir=/photos'], 1), (['--data_dir=/photos', '--pretrained'], 0),
+                        (['--data_dir=/photos', '--backbone=convnet'], 0), ([], 0)):
+        assert len(layers.notes(cli.parse(words)[1])) == said
+
+
+def test_report_without_runs_shows_those_of_the_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(['report']) == 2
+    assert 'the folder runs, which is not here' in capsys.readouterr().err
+    (tmp_path / 'runs').mkdir()
+    assert main.main(['report']) == 2
+    assert 'which is not here' not in capsys.readouterr().err

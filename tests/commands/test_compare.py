@@ -80,6 +80,7 @@ def test_every_loss_gets_the_same_conditions(tmp_path):
     same = ('backbone', 'pretrained', 'image_size', 'embed_dim', 'batch_size', 'transform', 'optim', 'lr', 'wd',
             'lr_schedule', 'metric', 'train_iters', 'fold', 'epochs')
     assert len({json.dumps([one[key] for key in same]) for one in flags}) == 1
+    assert (flags[0]['num_instances'], 'num_instances' in flags[2]) == (4, False)
     assert (flags[0]['lr'], flags[0]['train_iters'], flags[0]['fold']) == (3e-5, 7, (1, 4))
 
 
