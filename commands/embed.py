@@ -7,7 +7,6 @@ from tqdm import tqdm
 from commands import exported, shards
 from commands.cluster import Cluster
 from commands.results import inside_run
-from commands.session import Session, need_checkpoint
 from core.errors import UserError
 from core.files import check_writable
 from core.text import count
@@ -26,6 +25,7 @@ def run(args):
                             'without --engine')
         source, session = None, exported.EngineSession(args)
     else:
+        from commands.session import Session, need_checkpoint  # needs MXNet
         source = need_checkpoint(args)
         session = Session(args, source)
     split = getattr(session.data, args.part)

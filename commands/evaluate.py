@@ -8,7 +8,6 @@ from commands import exported
 from commands import figures as pictures
 from commands.cluster import Cluster
 from commands.results import checkpoint_name, inside_run, result_folder, write_result
-from commands.session import Session, need_checkpoint
 from core.errors import UserError
 from engine import checkpoint
 from engine.run import commit
@@ -30,6 +29,7 @@ def run(args):
         return 0
     if exported.by_engine(args):
         return by_engine(args)
+    from commands.session import Session, need_checkpoint  # needs MXNet
     source = need_checkpoint(args)
     folder = result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
     session = Session(args, source)

@@ -21,7 +21,7 @@ class Embedder:
 
     Parameters
     ----------
-    net : EmbeddingNet
+    net : EmbeddingNet, made fast for inference (EmbeddingNet.optimize), so no longer for training
     transform : name of the test view; None: the one that the network was saved with
     batch_size : pictures in a forward pass
 
@@ -36,6 +36,7 @@ class Embedder:
         self.transform = transform or net.transform
         self.view = get_transform(self.transform, False, net.size)
         self.ctx = net.offset.list_ctx()[0]
+        net.optimize()
         blank = np.zeros((1, net.size, net.size, 3), np.uint8)
         self.dim = self.forward(blank).shape[1]
 

@@ -23,7 +23,7 @@ TOLERANCE = 1e-4                              # of an engine that may be chosen 
 
 
 class Engine:
-    """Pictures in, embeddings out.
+    """Pictures in, embeddings out. For one thread at a time.
 
     Attributes
     ----------
@@ -234,6 +234,8 @@ def exported(network: MXNet) -> Optional[pathlib.Path]:
             export_onnx(net, file, _noise(network.image_size))
         except (UserError, OSError):                    # an operator that ONNX lacks, a folder that cannot be written
             return None
+        finally:
+            net.optimize()
     return file
 
 
