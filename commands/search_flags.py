@@ -33,7 +33,7 @@ def open_encoder(args, source=None):
     """
     from serving.encoder import Encoder
     from serving.engines import open_engine
-    if args.checkpoint or source is None:
+    if args.checkpoint or not source:
         source = {'checkpoint': str(pathlib.Path(args.checkpoint).resolve()) if args.checkpoint else None,
                   'which': args.which}
     if source['checkpoint'] and not pathlib.Path(source['checkpoint']).exists():

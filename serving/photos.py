@@ -15,6 +15,7 @@ from serving.store import File
 FORMATS = {'JPEG': ('image/jpeg', '.jpg'), 'MPO': ('image/jpeg', '.jpg'), 'PNG': ('image/png', '.png'),
            'WEBP': ('image/webp', '.webp'), 'GIF': ('image/gif', '.gif'), 'BMP': ('image/bmp', '.bmp'),
            'TIFF': ('image/tiff', '.tif'), 'PPM': ('image/x-portable-pixmap', '.ppm')}
+warnings.filterwarnings('ignore', module='PIL')         # of strange files; what cannot be used is refused with words
 OPENED = [kind for kind in FORMATS if kind != 'MPO']        # which Pillow takes for a JPEG until it is open
 
 
@@ -106,10 +107,8 @@ def header(data, max_pixels=None):
     Unreadable : no picture of these formats, or more pixels than max_pixels
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=OPENED) as image:
-                kind, (width, height) = image.format, image.size
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=OPENED) as image:
+            kind, (width, height) = image.format, image.size
     except Image.DecompressionBombError:
         most = max_pixels or Image.MAX_IMAGE_PIXELS
         raise Unreadable(f'it claims more pixels than the {most:,} that are allowed') from None
