@@ -29,6 +29,7 @@ BENCHMARKS = {
     'evaluation': ('evaluation', 'seconds of Recall@K'),
     'million': ('evaluation', 'a million vectors scored exactly, in one process and under 4 GB'),
     'clustering': ('evaluation', 'seconds of the k-means behind NMI'),
+    'serve': ('serve', 'search: engines, back-ends, and the service under clients'),
 }
 
 
