@@ -133,11 +133,11 @@ HDC_ROWS = [
 FACES = {'data_name': 'folder', 'pretrained': True, 'image_size': 224, 'epochs': 20, 'lr_decay_epochs': [10, 14, 18],
          'eval_epoch_term': 5, 'recallk': [1]}
 LFW = {'data_name': 'lfw'}
-NEEDS_FACES = 'train on CASIA-WebFace in class folders: --data_dir=FOLDER; settings ours'
+NEEDS_FACES = 'trains on CASIA-WebFace: --data_dir=FOLDER with train/PERSON/ and a few people in test/; settings ours'
 FACE_LOSSES = {
     'margin': ({**FACES, 'loss': 'margin', 'embed_dim': 128}, [('Table 7', 'Margin')]),
     'margin_256': ({**FACES, 'loss': 'margin', 'embed_dim': 256}, [('Table 7', 'Margin')]),
-    'npair': ({**FACES, 'loss': 'npair', 'n_inner_pts': 0, 'batch_size': 320}, [('Table 3', '320-pair-mc')]),
+    'npair': ({**FACES, 'loss': 'npair', 'n_inner_pts': 0, 'batch_size': 640}, [('Table 3', '320-pair-mc')]),
     'triplet_semihard': ({**FACES, 'loss': 'triplet_semihard', 'n_inner_pts': 0, 'embed_dim': 128},
                          [('abstract', 'FaceNet (extra face alignment)'),
                           ('section 5.6', 'FaceNet, fixed centre crop')]),

@@ -3,7 +3,7 @@
 #
 # Paper   as scripts/cub200.sh, and Taha et al. 2020
 # Claim   EE + HPHN triplet: Recall@1/2/4/8 71.6 80.7 87.5 92.2; hard: accuracy 89.44
-# Cost    half an hour to 8 hours a row on one GPU. The CPU is for trying out only.
+# Cost    half an hour to 9 hours a row on one GPU, by assumed speeds. The CPU is for trying out only.
 # Rows    all, beginning with ee_hphn; one: bash scripts/cars196.sh ee_hphn; --list shows them with figures and cost
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
