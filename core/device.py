@@ -1,10 +1,15 @@
 """Which device a run uses."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from core.errors import UserError
 from core.runtime import mx
 
 
-def contexts(gpu_idx, say=print):
+def contexts(gpu_idx: str | None, say: Callable[[str], Any] = print) -> list:
     """--gpu_idx -> list of MXNet contexts.
 
     gpu_idx : '' picks GPU 0 when there is one and otherwise the CPU, and says so; 'cpu' or '-1' asks for the CPU;

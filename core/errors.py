@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import errno
 import pathlib
+from collections.abc import Iterable
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -76,12 +78,12 @@ def _memory(error):
                                     'malloc failed', 'cudamalloc', 'std::length_error', 'exceeds the limit'))
 
 
-def pick(kind, name, table):
+def pick(kind: str, name: str, table: dict) -> Any:
     """table[name], or a UserError that lists close matches and every legal name; see pick_name."""
     return table[pick_name(kind, name, table)]
 
 
-def pick_name(kind, name, table):
+def pick_name(kind: str, name: str, table: Iterable[str]) -> str:
     """The key of `table` that `name` means, or a UserError that lists close matches and every legal name.
 
     `-` and `_` are equal and case does not matter. `kind` is the flag or thing that was asked for, as in `--loss`.

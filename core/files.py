@@ -1,16 +1,20 @@
 """Files that are whole or not there: one way to write a file, one to write and read a log of JSON lines."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import pathlib
 import secrets
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 from core.errors import UserError
 
 
 @contextlib.contextmanager
-def open_atomic(path, mode='w', **options):
+def open_atomic(path: str | pathlib.Path, mode: str = 'w', **options) -> Iterator[IO]:
     """A file to write that appears under `path` only when the block ends well.
 
     It is written beside `path`, flushed to the disk and renamed; what `path` held before stays until then, and stays
@@ -56,7 +60,7 @@ def open_atomic(path, mode='w', **options):
             os.remove(aside)
 
 
-def write_atomic(path, content):
+def write_atomic(path: str | pathlib.Path, content: str | bytes | Callable[[IO], Any]) -> pathlib.Path:
     """Write a whole file or leave what was there.
 
     Parameters
@@ -86,7 +90,7 @@ def write_atomic(path, content):
     return pathlib.Path(path)
 
 
-def write_json(path, value):
+def write_json(path: str | pathlib.Path, value: Any) -> pathlib.Path:
     """Write a JSON file that people can read: sorted keys, one a line; what JSON does not know is written as text.
 
     Example
@@ -98,7 +102,7 @@ def write_json(path, value):
     return write_atomic(path, json.dumps(value, indent=1, sort_keys=True, default=str) + '\n')
 
 
-def sync_folder(folder):
+def sync_folder(folder: str | pathlib.Path) -> None:
     """Ask the disk to keep the names in a folder; a file system that cannot is left alone."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
@@ -108,7 +112,7 @@ def sync_folder(folder):
             os.close(handle)
 
 
-def check_writable(path, flag):
+def check_writable(path: str | pathlib.Path, flag: str) -> None:
     """UserError, before any work is done, when a file or folder could not be written.
 
     Parameters
@@ -130,7 +134,7 @@ def check_writable(path, flag):
         raise UserError(f'{path} cannot be written: {folder} is read-only. Fix: another {flag}')
 
 
-def append_log(path, record):
+def append_log(path: str | pathlib.Path, record: dict) -> None:
     """Append one line of JSON to a log; after a line that was cut off (a full disk) it starts a new one."""
     line = (json.dumps(record, default=str) + '\n').encode()
     with open(path, 'ab+', buffering=0) as file:
@@ -139,7 +143,7 @@ def append_log(path, record):
         file.write(line)
 
 
-def read_log(path):
+def read_log(path: str | pathlib.Path) -> list[dict]:
     """The records of a log of JSON lines.
 
     A line that a crash or a full disk cut off is left out, wherever it stands.

@@ -1,11 +1,15 @@
 """Types of command-line values."""
 
+from __future__ import annotations
+
 import argparse
 import math
 import os
+from collections.abc import Callable
+from typing import Any
 
 
-def boolean(text):
+def boolean(text: Any) -> bool:
     """True for true/t/yes/y/1, False for false/f/no/n/0, in any case."""
     word = str(text).lower()
     if word in ('true', 't', 'yes', 'y', '1'):
@@ -32,7 +36,7 @@ ints = _numbers(int, 'whole numbers')
 floats = _numbers(float, 'numbers')
 
 
-def bounded(kind, low=None, high=None):
+def bounded(kind: type, low: float | None = None, high: float | None = None) -> Callable[[str], Any]:
     """The type of a flag: a finite number of type `kind` with low <= number <= high (None: no bound).
 
     Example
@@ -58,7 +62,7 @@ def bounded(kind, low=None, high=None):
     return parse
 
 
-def path(text):
+def path(text: str) -> str:
     """The type of a flag that names a file or folder: absolute, `~` is the home folder; empty stays empty.
 
     Example
@@ -69,7 +73,8 @@ def path(text):
     return os.path.abspath(os.path.expanduser(text)) if text else ''
 
 
-def switch(group, *names, default=False, help='', **options):
+def switch(group: argparse._ActionsContainer, *names: str, default: bool = False, help: str = '',
+           **options) -> argparse.Action:
     """Declare a boolean flag: `--name` alone is true, and `--name=true`, `--name=false` say it in full.
 
     Parameters

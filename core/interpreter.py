@@ -1,12 +1,14 @@
 """`python3 main.py` works without activating anything: it goes on in the .venv that scripts/setup.sh made."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import pathlib
 import sys
 
 
-def enter_virtual_environment(module=None):
+def enter_virtual_environment(module: str | None = None) -> None:
     """Replace this process by the .venv's Python when this Python has no MXNet and there is a .venv that has.
 
     module : name of the module that `python3 -m` runs, None for a script

@@ -1,8 +1,11 @@
 """Modules that are imported when they are first used, so that a command that needs none of them starts at once."""
 
+from __future__ import annotations
+
 import functools
 import importlib
 import types
+from collections.abc import Callable
 
 from core.errors import UserError, missing
 
@@ -16,7 +19,7 @@ class Lazy(types.ModuleType):
     load : function without arguments -> the module
     """
 
-    def __init__(self, name, load):
+    def __init__(self, name: str, load: Callable[[], types.ModuleType]):
         super().__init__(name, 'A module that is imported when it is first used.')
         self.__dict__['_load'] = functools.lru_cache(maxsize=1)(load)
 
@@ -32,7 +35,7 @@ class Lazy(types.ModuleType):
         delattr(self._load(), attribute)
 
 
-def lazy(name):
+def lazy(name: str) -> Lazy:
     """The module called `name`, imported when it is first used.
 
     Parameters

@@ -5,19 +5,23 @@ import has happened: the thread count, NumPy's removed aliases, the CUDA librari
 happens at the first use of one of these names: a command line that is refused or only printed does not wait for it.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib.util
 import math
 import os
 import pathlib
 import sys
+import types
+from collections.abc import Iterable, MutableMapping
 
 from core.errors import UserError
 from core.lazy import Lazy
 from core.startup import installed_mxnet, prepare
 
 
-def usable_processors(cgroup='/sys/fs/cgroup', affinity=None):
+def usable_processors(cgroup: str = '/sys/fs/cgroup', affinity: Iterable[int] | None = None) -> int:
     """Processors that this process may use: CPU affinity, bounded by the cgroup's CPU quota (v2 or v1)."""
     count = len(affinity if affinity is not None else os.sched_getaffinity(0))
     root = pathlib.Path(cgroup)
@@ -34,12 +38,12 @@ def usable_processors(cgroup='/sys/fs/cgroup', affinity=None):
     return max(1, min(count, math.ceil(int(quota) / int(period))))
 
 
-def set_threads(environ=os.environ):
+def set_threads(environ: MutableMapping[str, str] = os.environ) -> None:
     """MXNet starts half as many threads as there are processors unless it is told; a value set by the user wins."""
     environ.setdefault('OMP_NUM_THREADS', str(usable_processors()))
 
 
-def check_numpy(numpy):
+def check_numpy(numpy: types.ModuleType) -> None:
     """UserError for a NumPy that MXNet 1.9.1 cannot use."""
     if int(numpy.__version__.split('.')[0]) >= 2:
         raise UserError(f'NumPy {numpy.__version__} is installed, but MXNet 1.9.1 needs NumPy 1.x. Fix: pip install '
@@ -47,7 +51,7 @@ def check_numpy(numpy):
 
 
 @functools.lru_cache(maxsize=1)
-def has_mxnet():
+def has_mxnet() -> bool:
     """Whether MXNet is installed here; exported networks are embedded and scored without it."""
     try:
         return importlib.util.find_spec('mxnet') is not None
@@ -55,7 +59,7 @@ def has_mxnet():
         return False
 
 
-def explain_import_error(error, distribution):
+def explain_import_error(error: Exception, distribution: str | None) -> str:
     """The plain words for a failed `import mxnet`."""
     text = str(error)
     if distribution is None:
@@ -74,7 +78,7 @@ def explain_import_error(error, distribution):
 
 
 @functools.lru_cache(maxsize=1)
-def load():
+def load() -> types.ModuleType:
     """Prepare the process and import MXNet, once."""
     try:
         import numpy

@@ -4,6 +4,8 @@ scripts/setup.sh copies this file into the environment and lets every Python the
 .pth file does that). So it uses the standard library alone and imports none of it before MXNet is asked for.
 """
 
+from __future__ import annotations
+
 import sys
 
 # MXNet 1.9.1 was written against NumPy < 1.24 and still names these.
@@ -25,13 +27,13 @@ class Finder:
             prepare()
 
 
-def install():
+def install() -> None:
     """Prepare the import of MXNet when it comes."""
     if Finder not in sys.meta_path:
         sys.meta_path.insert(0, Finder)
 
 
-def prepare():
+def prepare() -> None:
     """Give NumPy its old names back and open the CUDA libraries, if the GPU build is installed."""
     try:
         import numpy
@@ -43,14 +45,14 @@ def prepare():
         preload_cuda_wheels()
 
 
-def restore_numpy_aliases(numpy):
+def restore_numpy_aliases(numpy) -> None:
     """Set the names of ALIASES that NumPy has no more."""
     for name, value in ALIASES.items():
         if name not in numpy.__dict__:
             setattr(numpy, name, value)
 
 
-def preload_cuda_wheels():
+def preload_cuda_wheels() -> list[str]:
     """Open the CUDA 11 libraries that pip installed, so that libmxnet.so finds them without a CUDA toolkit."""
     import ctypes
     import importlib.util
@@ -70,7 +72,7 @@ def preload_cuda_wheels():
     return opened
 
 
-def installed_mxnet():
+def installed_mxnet() -> str | None:
     """Name of the installed MXNet distribution ('mxnet', 'mxnet-cu112', ...) or None."""
     import importlib.metadata
     names = {d.metadata['Name'].lower() for d in importlib.metadata.distributions() if d.metadata['Name']}

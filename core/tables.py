@@ -1,7 +1,11 @@
 """Tables that people make: the one reader of CSV files, for data sets and for embeddings."""
 
+from __future__ import annotations
+
 import csv
 import io
+import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -92,7 +96,7 @@ def whole_numbers(labels) -> np.ndarray:
     return np.array(labels, dtype=str)
 
 
-def read_table(path, needed=()) -> Table:
+def read_table(path: str | pathlib.Path, needed: Iterable[str] = ()) -> Table:
     """A CSV file with a header line.
 
     Blanks around names and values do not count, names are compared in lower case, a byte-order mark is skipped, and a
@@ -179,7 +183,7 @@ def _text(data, shown):
 FORMULA = ('=', '+', '-', '@', '\t', '\r')    # how a cell begins that a spreadsheet computes instead of showing
 
 
-def harmless(value):
+def harmless(value: str) -> str:
     """A value to write into a CSV file: text that a spreadsheet would take for a formula gets a ' before it.
 
     Example
@@ -196,7 +200,7 @@ def harmless(value):
     return value
 
 
-def as_written(value):
+def as_written(value: str) -> str:
     """The text that `harmless` made of it.
 
     Example

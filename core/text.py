@@ -1,12 +1,15 @@
 """Text that came from outside, made fit for a terminal, a table and a page."""
 
+from __future__ import annotations
+
 import re
+from typing import Any
 
 # control characters, bytes that are not UTF-8 (lone surrogates), and marks that turn the direction of writing
 UNFIT = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
-def printable(text) -> str:
+def printable(text: Any) -> str:
     r"""One line that any terminal shows as it is: what could steer it, or is no text, is spelled out.
 
     Parameters
