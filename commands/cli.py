@@ -44,6 +44,8 @@ COMMANDS = {
 }
 PATHS = ('data_dir', 'save_dir', 'store_dir', 'output', 'embeddings', 'checkpoint', 'resume', 'archive', 'images',
          'image', 'token_file')
+# The flag that a word without one stands for: `search photo.jpg`.
+WORD = {'prepare': '--data_name', 'export': '--checkpoint', 'index': '--images', 'search': '--image'}
 LAYERED = ('train', 'evaluate', 'embed')
 # They read their words themselves, because their flags are those of what the words name.
 FREE = ('compare', 'photos', 'rows')
@@ -68,7 +70,7 @@ def parse(argv):
         return command, argparse.Namespace(words=argv)
     parser = parser_of(command, COMMANDS[command])
     importlib.import_module('commands.' + command).add_args(parser)
-    return command, settle(parser.strict(positional(argv, '--data_name') if command == 'prepare' else argv))
+    return command, settle(parser.strict(positional(argv, WORD[command]) if command in WORD else argv))
 
 
 def overview():

@@ -251,3 +251,10 @@ def test_report_without_runs_shows_those_of_the_folder(tmp_path, monkeypatch, ca
     (tmp_path / 'runs').mkdir()
     assert main.main(['report']) == 2
     assert 'which is not here' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words, flag', [('export runs/a', 'checkpoint'), ('index photos', 'images'),
+                                         ('search a/b.jpg --k=3', 'image'), ('prepare cub200', 'data_name')])
+def test_a_word_without_a_flag_is_the_command_s_first_thing(words, flag):
+    args = cli.parse(words.split())[1]
+    assert getattr(args, flag).endswith(words.split()[1])
