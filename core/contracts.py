@@ -1,6 +1,10 @@
 """What the folders hand to one another: a batch as planned, a batch as read, what the network returned."""
 
 from collections import namedtuple
+from typing import Any
+
+Tensor = Any    # mxnet.nd.NDArray, or mxnet.sym.Symbol while a block is traced
+Ops = Any       # F of hybrid_forward: the module mxnet.nd or mxnet.sym
 
 Plan = namedtuple('Plan', 'index seed extra')
 Plan.__doc__ = """One batch, decided before any image is read.

@@ -1,5 +1,9 @@
 """Losses: one file each, one line each in the table LOSSES."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from core.errors import pick
 from losses.base import Criterion
 from losses.contrastive import Contrastive
@@ -33,12 +37,12 @@ LOSSES = {
 }
 
 
-def get_loss(name):
+def get_loss(name: str) -> type[Criterion]:
     """The Criterion class called `name` (`-` = `_`, any case). Raises UserError that lists all names."""
     return pick('--loss', name, LOSSES)
 
 
-def add_args(group):
+def add_args(group: Any) -> None:
     """Add the flag that chooses a loss; the chosen class then adds its own."""
     group.add_argument('--loss', default='hphn_triplet', metavar='NAME',
                        help='loss function: {} (default: %(default)s)'.format(', '.join(sorted(LOSSES))))

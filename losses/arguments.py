@@ -1,11 +1,15 @@
 """Types and groups of flags that several losses share."""
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from core.flags import bounded, switch
 
 
-def margin_value(*words):
+def margin_value(*words: str) -> Callable[[str], float | str]:
     """Type of a --margin that is a number from 0 on or one of `words`.
 
     Example
@@ -25,6 +29,6 @@ def margin_value(*words):
     return parse
 
 
-def add_normalized(group):
+def add_normalized(group: Any) -> None:
     """--normalized, the switch that the losses of local sampling share."""
     switch(group, '--normalized', help='embeddings of length one')

@@ -1,8 +1,14 @@
 """The contract between a loss and the training loop, which knows nothing else of a paper."""
 
-import functools
+from __future__ import annotations
 
-from core.contracts import Batch, Out
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from core.contracts import Batch, Out, Tensor
 from core.errors import UserError
 from core.gluon_internals import has_data, named_parameters
 from core.runtime import gluon, nd
@@ -45,20 +51,20 @@ class Criterion:
         return super().__call__(*inputs)
 
     @staticmethod
-    def add_args(group):
+    def add_args(group: Any) -> None:
         """Add the paper's own flags under their original names."""
 
     @classmethod
-    def from_args(cls, args, num_classes):
+    def from_args(cls, args: Any, num_classes: int) -> Criterion:
         """Build from parsed flags: the only place that sees args. num_classes is that of the training set."""
         return cls()
 
     @staticmethod
-    def notes(args):
+    def notes(args: Any) -> list[str]:
         """Sentences that main.py prints before training, such as a given flag that this loss does not read."""
         return []
 
-    def of(self, embedding, label, feature=None, extra=None):
+    def of(self, embedding, label, feature=None, extra=None) -> Tensor:
         """The loss of arrays, outside a training loop; parameters that the loss owns are initialised if need be.
 
         Parameters
@@ -77,7 +83,7 @@ class Criterion:
         feature = None if feature is None else nd.array(feature)
         return self(Out(nd.array(embedding), feature), Batch(None, nd.array(label, dtype='int32'), None, extra))
 
-    def check_labels(self, label):
+    def check_labels(self, label: Tensor) -> None:
         """Raise UserError for a label that the loss has no weights for; MXNet would take those of the last class.
 
         Asked of a CPU alone: a GPU would have to be waited for at every step.
@@ -91,34 +97,34 @@ class Criterion:
                                 'or more, or labels from 0 on')
 
     @staticmethod
-    def needs_negatives(args):
+    def needs_negatives(args: Any) -> bool:
         """Whether a batch of one class teaches this loss nothing, or something wrong; such batches are refused."""
         return True
 
-    def inputs(self, out, batch):
+    def inputs(self, out: Out, batch: Batch) -> tuple:
         """Choose the tensors of the equation; indices may be mined here, outside the gradient."""
         return out.embedding, batch.label
 
-    def step_size(self, n):
+    def step_size(self, n: int) -> int:
         """What the original passed to Trainer.step for a batch of n images (the gradient is divided by it)."""
         return 1
 
-    def own_optimizer(self):
+    def own_optimizer(self) -> tuple[str, dict] | None:
         """(optimizer, its arguments) for the criterion's own parameters, or None to use the network's."""
         return None
 
-    def init_from(self, embed_fn, labels):
+    def init_from(self, embed_fn: Callable[[], np.ndarray], labels: np.ndarray) -> None:
         """Called once before the first epoch (after the warm-up). embed_fn() -> float32 (N, D) embeddings of the
         training set, whose labels are `labels` (N,); it costs a pass, so call it only if needed."""
 
-    def on_progress(self, epoch, epochs):
+    def on_progress(self, epoch: int, epochs: int) -> float:
         """Called before epoch `epoch` (from 0). Schedules write Parameters, never attributes.
 
         Returns the factor on the learning rate that the schedule of this loss asks for in this epoch (1 = unchanged).
         """
         return 1.0
 
-    def after_step(self):
+    def after_step(self) -> None:
         """State without a gradient (centers) moves here, after the optimizers."""
 
     def pending(self):
@@ -128,25 +134,25 @@ class Criterion:
     def restore_pending(self, arrays):
         """Go on from pending()."""
 
-    def stats(self):
+    def stats(self) -> dict[str, float]:
         """Scalars for the log, such as {'beta/mean': 1.2}."""
         return {}
 
-    def epoch_stats(self, embeddings, labels, num_classes):
+    def epoch_stats(self, embeddings: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[str, dict]:
         """Statistics of all training embeddings (N, D) for TensorBoard: {'scalars': {name: number}, 'histograms':
         {name: array}}, or {} when the paper logs none (then the loop need not embed the training set)."""
         return {}
 
-    def class_weights(self):
+    def class_weights(self) -> np.ndarray | None:
         """Float32 (C, D) weights of the classes for pictures, or None when the loss has none."""
         return None
 
-    def logits(self, out):
+    def logits(self, out: Out) -> Tensor | None:
         """Scores (n, C) of the criterion's own classifier, on which accuracy is measured, or None without one."""
         return None
 
     @property
-    def classifies(self):
+    def classifies(self) -> bool:
         """Whether this criterion has a classifier, that is defines `logits`."""
         return type(self).logits is not Criterion.logits
 

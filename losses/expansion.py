@@ -12,15 +12,20 @@ i and the points of j (`pair_distances`, `pair_similarities`).
 # losses, cost O(N^2), and every sample takes part in the gradient. With two samples a class both are the same.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from typing import Any
 
 from core import flags
+from core.contracts import Ops, Tensor
 from core.errors import UserError
 from core.normalize import l2_normalize
 from losses import functional
 
 
-def add_args(group, n_inner_pts=0):
+def add_args(group: Any, n_inner_pts: int = 0) -> None:
     """Add --n_inner_pts (default given by the loss) and --ee_l2norm."""
     group.add_argument('--n_inner_pts', type=flags.bounded(int, 0), default=n_inner_pts, metavar='N',
                        help='synthetic points between two positives (Embedding Expansion); 0: none. More points cost '
@@ -32,7 +37,7 @@ def add_args(group, n_inner_pts=0):
 COPIES = 8     # matrices of all distances that a step holds at once, about: forward, masks, backward
 
 
-def physical_memory():
+def physical_memory() -> float:
     """Bytes of memory of this machine; infinite where the system does not say."""
     try:
         return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
@@ -40,7 +45,7 @@ def physical_memory():
         return float('inf')
 
 
-def check_memory(n_inner_pts, batch_size, memory=None):
+def check_memory(n_inner_pts: int, batch_size: int, memory: float | None = None) -> None:
     """Raise UserError when the distances of all original and synthetic points do not fit into `memory` bytes.
 
     memory : None: that of this machine
@@ -55,7 +60,7 @@ def check_memory(n_inner_pts, batch_size, memory=None):
                         f'Fix: --n_inner_pts={most} or less (the paper: 2), or a smaller --batch_size')
 
 
-def check_batch(n_inner_pts, batch_size, num_instances=None):
+def check_batch(n_inner_pts: int, batch_size: int, num_instances: int | None = None) -> None:
     """Raise UserError unless the rows of a batch pair up and all of its points fit into memory."""
     check_memory(n_inner_pts, batch_size)
     if n_inner_pts and batch_size % 2:
@@ -68,7 +73,7 @@ def check_batch(n_inner_pts, batch_size, num_instances=None):
                         'even number, or --n_inner_pts=0')
 
 
-def partner(F, x):
+def partner(F: Ops, x: Tensor) -> Tensor:
     """The rows of x (B, D) with 2 i and 2 i + 1 swapped: sample i's partner. B must be even."""
     # ORIGINAL: the paper expands every positive pair; the published code, which all its results come from, expands
     # neighbours alone and does not look at their labels, so the sampler has to keep a class together.
@@ -76,7 +81,7 @@ def partner(F, x):
     return F.take(x, index + 1 - 2 * (index % 2))
 
 
-def between(F, a, b, n, l2_norm=True):
+def between(F: Ops, a: Tensor, b: Tensor, n: int, l2_norm: bool = True) -> list[Tensor]:
     """The n points that divide each segment a_i b_i into n + 1 equal parts, nearest to a first.
 
     a, b : (B, D). Returns a list of n tensors (B, D): (k b + (n + 1 - k) a) / (n + 1), k = 1..n, normalised if asked.
@@ -85,22 +90,22 @@ def between(F, a, b, n, l2_norm=True):
     return [l2_normalize(F, point) for point in points] if l2_norm else points
 
 
-def expand(F, x, n, l2_norm=True):
+def expand(F: Ops, x: Tensor, n: int, l2_norm: bool = True) -> Tensor:
     """The batch followed by n synthetic groups: (B, D) -> ((n + 1) B, D)."""
     return F.concat(x, *between(F, x, partner(F, x), n, l2_norm), dim=0) if n else x
 
 
-def expand_labels(F, label, n):
+def expand_labels(F: Ops, label: Tensor, n: int) -> Tensor:
     """Labels of the expanded batch: (B,) -> ((n + 1) B,)."""
     return F.concat(*[label] * (n + 1), dim=0) if n else label
 
 
-def expanded_rows(rows, n):
+def expanded_rows(rows: int | None, n: int) -> int | None:
     """Rows of the expanded batch; None stays None."""
     return None if rows is None else rows * (n + 1)
 
 
-def nearest(F, distance, groups):
+def nearest(F: Ops, distance: Tensor, groups: int) -> Tensor:
     """Smallest distance between the points of sample i and those of sample j: (groups B, groups B) -> (B, B).
 
     Equal points of neighbours attain it together; they share the gradient, so it is that of the equation.
@@ -111,12 +116,14 @@ def nearest(F, distance, groups):
     return functional.tied_min(F, blocks, axis=(0, 2))
 
 
-def most_similar(F, similarity, groups):
+def most_similar(F: Ops, similarity: Tensor, groups: int) -> Tensor:
     """As `nearest` for similarities: the largest, (groups B, groups B) -> (B, B)."""
     return -nearest(F, -similarity, groups)
 
 
-def pair_distances(F, x, n, l2_norm=True, distance=functional.squared_distances, rows=None):
+def pair_distances(F: Ops, x: Tensor, n: int, l2_norm: bool = True,
+                   distance: Callable[..., Tensor] = functional.squared_distances,
+                   rows: int | None = None) -> tuple[Tensor, Tensor]:
     """Distances that a pair loss needs of a batch x (B, D): (positive, negative), both (B, B).
 
     positive_ij is the distance of the originals, negative_ij the smallest between the points of i and those of j.
@@ -127,7 +134,8 @@ def pair_distances(F, x, n, l2_norm=True, distance=functional.squared_distances,
     return (F.slice_like(every, negative) if n else every), negative
 
 
-def pair_similarities(F, x, n, l2_norm=True, rows=None):
+def pair_similarities(F: Ops, x: Tensor, n: int, l2_norm: bool = True,
+                      rows: int | None = None) -> tuple[Tensor, Tensor]:
     """As `pair_distances` with the inner products x_i . x_j, of which the largest is the hardest negative."""
     points = expand(F, x, n, l2_norm)
     every = functional.inner_products(F, points, points, expanded_rows(rows, n))

@@ -1,5 +1,9 @@
 """Hard-aware deeply cascaded embedding (HDC): deeper embeddings train on harder pairs."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from core.errors import UserError
@@ -158,12 +162,13 @@ class HDC(Criterion):
         return F.BlockGrad(loss) + slope - F.BlockGrad(slope)
 
 
-def join(values):
+def join(values: Iterable) -> str:
     """1,2,3 of a list."""
     return ','.join(map(str, values))
 
 
-def mined(losses, kinds, ratios, mining, copies=1):
+def mined(losses: list[np.ndarray], kinds: list[np.ndarray], ratios: Sequence[float], mining: str,
+          copies: int = 1) -> np.ndarray:
     """How often each depth takes each pair.
 
     Parameters
@@ -197,7 +202,7 @@ def mined(losses, kinds, ratios, mining, copies=1):
     return taken
 
 
-def largest(values, count):
+def largest(values: np.ndarray, count: int) -> np.ndarray:
     """Positions of the `count` largest values, ascending; of equal ones the first. Without sorting them all.
 
     >>> import numpy as np

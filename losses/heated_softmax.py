@@ -1,6 +1,8 @@
 """Heated-Up Softmax: normalised softmax with a temperature that is raised at the end of training."""
 
-from core.contracts import Out
+from __future__ import annotations
+
+from core.contracts import Ops, Out, Tensor
 from core.errors import UserError
 from core.flags import bounded, switch
 from core.normalize import l2_normalize
@@ -180,13 +182,13 @@ class HeatedSoftmax(Criterion):
         return (l2_normalize(nd, weight, floor=TF_FLOOR) if self.norm_weights else weight).asnumpy()
 
 
-def check_epochs(heat_up, nb_hu_epoch, epochs):
+def check_epochs(heat_up: bool, nb_hu_epoch: int, epochs: int) -> None:
     """Raise UserError when the heating up lies before the first epoch. As many epochs as there are leave a cold one."""
     if heat_up and nb_hu_epoch > epochs:
         raise UserError(f'--nb_hu_epoch={nb_hu_epoch} is more than --epochs={epochs}: the softmax would never be '
                         f'heated up. Fix: --nb_hu_epoch={epochs} or less')
 
 
-def inverse_norms(F, x):
+def inverse_norms(F: Ops, x: Tensor) -> Tensor:
     """1 / sqrt(max(|x|^2, 1e-12)) of each row of x (n, D): (n, 1). A row of zeros gets 1e6, without a gradient."""
     return F.expand_dims(F.rsqrt(F.maximum(functional.row_sums(F, F.square(x)), TF_FLOOR)), 1)

@@ -1,6 +1,9 @@
 """Hard-positive hard-negative (HPHN) triplet loss with Embedding Expansion."""
 
+from __future__ import annotations
+
 from core import flags
+from core.contracts import Ops, Tensor
 from losses import expansion, functional
 from losses.base import Criterion
 
@@ -104,7 +107,7 @@ class HPHNTriplet(Criterion):
         return d_ap, F.min(F.reshape(d_an, shape=(n + 1, -1)), axis=0)
 
 
-def published_distances(F, x, rows=None):
+def published_distances(F: Ops, x: Tensor, rows: int | None = None) -> Tensor:
     """sqrt(clip(|x_i|^2 + |x_j|^2 - 2 x_i . x_j, 1e-12, 1e12)) of the rows of x (N, D): (N, N). rows : N, if known.
 
     ORIGINAL: operator by operator as published. Which synthetic points tie for the minimum, and so receive the full

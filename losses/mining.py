@@ -4,10 +4,14 @@ Every miner returns int64 rows (anchor, positive, negative) of batch positions; 
 array of shape (3, 0). A criterion turns that into inputs of its equation with `or_placeholder`.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
+from core.contracts import Tensor
 
-def squared_distances(x):
+
+def squared_distances(x: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances (n, n) of the rows of x in float64, never negative, exactly 0 on the diagonal."""
     x = np.asarray(x, dtype=np.float64)
     x = x - x.mean(axis=0)                                     # less cancellation when all rows share an offset
@@ -17,7 +21,7 @@ def squared_distances(x):
     return distance
 
 
-def positive_pairs(label):
+def positive_pairs(label: np.ndarray) -> np.ndarray:
     """Ordered pairs (anchor, positive) of equal label, anchor != positive, row by row: int64 (2, P)."""
     label = np.asarray(label)
     same = label[:, None] == label[None, :]
@@ -25,7 +29,7 @@ def positive_pairs(label):
     return np.stack(np.nonzero(same))
 
 
-def or_placeholder(index):
+def or_placeholder(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(index, valid): MXNet has no empty arrays, so no column at all becomes one column of zeros with valid 0."""
     index = np.asarray(index, dtype=np.int32)
     if index.shape[1]:
@@ -33,7 +37,7 @@ def or_placeholder(index):
     return np.zeros((index.shape[0], 1), dtype=np.int32), np.zeros(1, dtype=np.float32)
 
 
-def pairs_input(label):
+def pairs_input(label: Tensor) -> tuple[Tensor, Tensor]:
     """(pairs, valid) of a batch for an equation: NDArray int32 (2, P) and float32 (P,), see `or_placeholder`.
 
     Parameters
@@ -45,7 +49,8 @@ def pairs_input(label):
     return nd.array(pairs, ctx=label.context, dtype='int32'), nd.array(valid, ctx=label.context)
 
 
-def distance_weights(embedding, label, cutoff=0.5, nonzero_loss_cutoff=1.4):
+def distance_weights(embedding: np.ndarray, label: np.ndarray, cutoff: float = 0.5,
+                     nonzero_loss_cutoff: float = 1.4) -> np.ndarray:
     """Probability of each negative of each anchor, (n, n) float32; the rows of `distance-weighted sampling`.
 
     .. math:: q(D) \\propto D^{d-2} (1 - D^2/4)^{(d-3)/2}, \\quad w_{ij} = 1/q(\\max(D_{ij}, cutoff))
@@ -79,7 +84,7 @@ def distance_weights(embedding, label, cutoff=0.5, nonzero_loss_cutoff=1.4):
     return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
 
 
-def draw(probability, row, rng):
+def draw(probability: np.ndarray, row: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """One column index for each entry of `row`, drawn with the probabilities of that row: int64 (T,).
 
     The same indices as `rng.choice(n, size, p=probability[i])` row after row: inverse distribution function in
@@ -91,7 +96,8 @@ def draw(probability, row, rng):
     return (cdf[row] <= uniform[:, None]).sum(axis=1)
 
 
-def distance_weighted(embedding, label, rng, cutoff=0.5, nonzero_loss_cutoff=1.4):
+def distance_weighted(embedding: np.ndarray, label: np.ndarray, rng: np.random.RandomState, cutoff: float = 0.5,
+                      nonzero_loss_cutoff: float = 1.4) -> np.ndarray:
     """Each ordered positive pair with one negative drawn by `distance_weights`: int64 (3, n(k-1)).
 
     For k images a class these are k-1 negatives an anchor, with replacement, paired positionally with the anchor's
@@ -106,7 +112,7 @@ def distance_weighted(embedding, label, rng, cutoff=0.5, nonzero_loss_cutoff=1.4
     return np.stack([anchor, positive, draw(probability, anchor, rng)])
 
 
-def target_pairs(features, label, n_target):
+def target_pairs(features: np.ndarray, label: np.ndarray, n_target: int) -> np.ndarray:
     """Each sample with its min(n_target, n_c - 1) nearest samples of its class, nearest first: int64 (2, P).
 
     Anchors in ascending order of label, then of index. Ties go to the lower index.
@@ -149,7 +155,7 @@ class Triplets:
         return int(others[self.labels[self.pairs[0]]].sum())
 
 
-def build_triplets(features, label, n_target):
+def build_triplets(features: np.ndarray, label: np.ndarray, n_target: int) -> np.ndarray:
     """Triplets of local sampling.
 
     Each pair of `target_pairs` with every sample of the other classes, in ascending order; no margin and no locality

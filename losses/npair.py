@@ -1,5 +1,8 @@
 """Multi-class N-pair loss."""
 
+from __future__ import annotations
+
+from core.contracts import Ops, Tensor
 from core.flags import bounded
 from core.runtime import nd
 from losses import expansion, functional
@@ -96,6 +99,6 @@ class NPair(Criterion):
         return own * plain + (1 - own) * hardest
 
 
-def positive_of(F, target):
+def positive_of(F: Ops, target: Tensor) -> Tensor:
     """1 where column j is the positive of row i, else 0: target (N,) -> (N, N)."""
     return functional.same_label(F, target, F.contrib.arange_like(target, axis=0))

@@ -1,5 +1,8 @@
 """Two heads: softmax classification regularised by a ranking loss on the embedding."""
 
+from __future__ import annotations
+
+from core.contracts import Ops, Tensor
 from core.errors import UserError, pick_name
 from core.flags import bounded
 from core.runtime import autograd, gluon, mx, nd
@@ -8,7 +11,7 @@ from losses.arguments import margin_value
 from losses.base import Criterion
 
 
-def pairwise_distances(F, x, label, squared=True, rows=None):
+def pairwise_distances(F: Ops, x: Tensor, label: Tensor, squared: bool = True, rows: int | None = None) -> Tensor:
     """|x_i - x_j|^2 or |x_i - x_j| of rows of x (n, D): (n, n), clamped at 0, exactly 0 on the diagonal.
 
     The gradient of the root is 0 where the distance is 0.
@@ -20,7 +23,7 @@ def pairwise_distances(F, x, label, squared=True, rows=None):
     return F.sqrt(F.where(apart, D, F.ones_like(D))) * apart
 
 
-def batch_hard(F, x, label, margin, rows=None):
+def batch_hard(F: Ops, x: Tensor, label: Tensor, margin: float | str, rows: int | None = None) -> Tensor:
     r"""Hardest positive against hardest negative of each anchor: (n,).
 
     .. math:: L_a = [\, m + \max_{p: y_p = y_a} |x_a - x_p|^2 - \min_{n: y_n \ne y_a} |x_a - x_n|^2 \,]_+
@@ -42,7 +45,7 @@ def batch_hard(F, x, label, margin, rows=None):
     return loss * has_negative
 
 
-def semi_hard(F, x, label, margin, pairs, rows=None):
+def semi_hard(F: Ops, x: Tensor, label: Tensor, margin: float, pairs: Tensor, rows: int | None = None) -> Tensor:
     r"""Mean over the ordered positive pairs (a, p), of the batch, with the semi-hard negative of each: (1,).
 
     .. math:: L = \frac{1}{|P|} \sum_{(a, p) \in P} [\, m + d_{ap} - d_{an} \,]_+
@@ -63,7 +66,7 @@ def semi_hard(F, x, label, margin, pairs, rows=None):
     return F.sum(F.relu(margin + d_ap - d_an) * exists) / F.maximum(F.sum(exists), 1)
 
 
-def center(F, x, label, centers):
+def center(F: Ops, x: Tensor, label: Tensor, centers: Tensor) -> Tensor:
     r"""Half the sum over the batch of the squared distances to the centers of the classes: (1,).
 
     .. math:: L_C = \frac{1}{2} \sum_i |x_i - c_{y_i}|^2
@@ -74,7 +77,7 @@ def center(F, x, label, centers):
     return 0.5 * F.sum(functional.row_distances(F, x, F.take(F.BlockGrad(centers), label)))
 
 
-def moved_centers(centers, x, label, alpha):
+def moved_centers(centers: Tensor, x: Tensor, label: Tensor, alpha: float) -> Tensor:
     """The centers (C, D) after the samples x (n, D): c_j - alpha sum_{i: y_i = j} (c_j - x_i) / (1 + count of j).
 
     Source: Wen et al., equation 4.

@@ -1,5 +1,7 @@
 """Stochastic symmetric triplet loss of local sampling."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from core.errors import UserError
@@ -9,7 +11,7 @@ from losses.arguments import add_normalized
 from losses.base import Criterion
 
 
-def flat_index(row, column, n):
+def flat_index(row: np.ndarray, column: np.ndarray, n: int) -> np.ndarray:
     """Positions of (row, column) in a flattened matrix with n columns, int32."""
     return (np.asarray(row, dtype=np.int64) * n + column).astype(np.int32)
 

@@ -35,5 +35,13 @@ def test_every_public_function_has_a_docstring():
     assert without == []
 
 
+def test_public_functions_of_the_losses_are_annotated():
+    without = [f'{name}.{key}' for name in MODULES if name.startswith('losses.')
+               for key, value in vars(importlib.import_module(name)).items()
+               if inspect.isfunction(value) and value.__module__ == name and key[0] != '_'
+               and set(inspect.signature(value).parameters) | {'return'} != set(value.__annotations__)]
+    assert without == []
+
+
 def test_the_list_of_losses_is_current():
     assert loss_pages.PAGE.read_text() == loss_pages.render(), 'run python3 -m scripts.loss_pages'
