@@ -88,9 +88,8 @@ def decode(data, path='image'):
     data = np.frombuffer(data, dtype=np.uint8) if isinstance(data, (bytes, bytearray, memoryview)) else data
     if not data.size:
         raise BadImage(path, 'the file is empty')
-    size = _plain_size(data)
-    if size is not None:
-        _check_size(*size, path)
+    _check_claim(data.tobytes(), data.size, path)
+    if _is_plain(data):
         try:
             rgb = getattr(cv2, 'IMREAD_COLOR_RGB', None)    # since OpenCV 4.11; saves a pass over the picture
             image = cv2.imdecode(data, rgb or cv2.IMREAD_COLOR)
@@ -114,6 +113,7 @@ def check_header(path):
             head = file.read(HEAD)
             if not size:
                 raise BadImage(path, 'the file is empty')
+            _check_claim(head, size, path)
             jpeg = _jpeg_header(head)
             start, end = (jpeg[0], b'\xff\xd9') if jpeg else (0, b'IEND' if head[:2] == b'\x89P' else None)
             file.seek(max(start, size - TAIL))
@@ -173,15 +173,42 @@ def _check_size(width, height, path):
         raise BadImage(path, f'it claims {width:,} x {height:,} pixels, more than the {MAX_PIXELS:,} that are decoded')
 
 
-def _plain_size(data):
-    """(width, height) if OpenCV decodes these bytes as PIL does: a whole JPEG of 1 or 3 components, a whole PNG."""
-    if data[:2].tobytes() == b'\x89P' and b'IEND' in data[-64:].tobytes():
-        return tuple(int.from_bytes(data[at:at + 4].tobytes(), 'big') for at in (16, 20))
+def _is_plain(data):
+    """Whether OpenCV decodes these bytes as PIL does: a whole JPEG of 1 or 3 components, a whole PNG."""
     raw = data.tobytes()
+    if raw[:8] == b'\x89PNG\r\n\x1a\n':
+        return _png_is_whole(raw)
     jpeg = _jpeg_header(raw)
-    if jpeg and jpeg[1] in (1, 3) and raw.rfind(b'\xff\xd9', jpeg[0]) > 0:
-        return jpeg[2]
-    return None
+    return bool(jpeg and jpeg[1] in (1, 3) and raw.rfind(b'\xff\xd9', jpeg[0]) > 0)
+
+
+def _png_is_whole(raw):
+    """Whether the chunks of a PNG follow each other up to the last. OpenCV believes any length that a chunk claims."""
+    at = 8
+    while at + 12 <= len(raw):
+        if raw[at + 4:at + 8] == b'IEND':
+            return True
+        at += 12 + int.from_bytes(raw[at:at + 4], 'big')
+    return False
+
+
+def _check_claim(head, length, path):
+    """BadImage for a JPEG or PNG that claims more pixels than are decoded, or than its bytes can hold.
+
+    zlib packs at most 1,032 bytes into one, a JPEG at most 64 pixels into a bit.
+    """
+    jpeg = _jpeg_header(head)
+    if jpeg and jpeg[2]:
+        width, height = jpeg[2]
+        least = width * height // 512
+    elif head.startswith(b'\x89PNG') and len(head) >= 26:
+        width, height = (int.from_bytes(head[at:at + 4], 'big') for at in (16, 20))
+        least = height * (width * head[24] * {2: 3, 4: 2, 6: 4}.get(head[25], 1) // 8) // 1032
+    else:
+        return
+    _check_size(width, height, path)
+    if length < least:
+        raise BadImage(path, f'{length:,} bytes cannot hold the {width:,} x {height:,} pixels that it claims')
 
 
 def _jpeg_header(raw):

@@ -152,6 +152,35 @@ def test_the_size_is_read_before_anything_is_decoded(tmp_path, kind):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000     # KiB; decoded it takes 1.2 GB
 
 
+@pytest.mark.parametrize('mode, name', [('RGB', 'a.png'), ('1', 'a.png'), ('L', 'a.jpg'), ('RGB', 'a.jpg')])
+def test_a_flat_picture_holds_its_pixels_and_a_false_size_does_not(tmp_path, mode, name):
+    path = tmp_path / name
+    Image.new(mode, (3000, 2000)).save(path, **({'progressive': True, 'optimize': True} if name == 'a.jpg' else {}))
+    check_header(path)
+    assert not read_image(path).any()
+    data = bytearray(path.read_bytes())
+    at = 16 if name == 'a.png' else max(data.find(b'\xff\xc0'), data.find(b'\xff\xc2')) + 5
+    data[at:at + (8 if name == 'a.png' else 4)] = struct.pack('>II' if name == 'a.png' else '>HH', 12000, 13000)
+    path.write_bytes(data)
+    if mode == '1':     # with one bit a pixel the file might hold them
+        return
+    for check in (read_image, check_header):
+        with pytest.raises(BadImage, match='bytes cannot hold the 1[23],000 x 1[23],000 pixels'):
+            check(path)
+
+
+def test_a_chunk_that_claims_gigabytes_is_not_believed(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(PHOTO).save(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b'IDAT')
+    data[at - 4:at] = struct.pack('>I', 2 ** 31 - 1)
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    np.testing.assert_array_equal(read_image(path), PHOTO)       # its pixels are all there
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000     # KiB
+
+
 def test_pipes_folders_and_giants_are_no_pictures(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / 'pipe.jpg')
     (tmp_path / 'folder.jpg').mkdir()
