@@ -21,9 +21,8 @@ def add_model_args(group):
                        help='run folder, checkpoint folder, parameter file or exported file; empty: what the index was '
                             'made with, and for a new one the pretrained trunk efficientnet_lite0 alone')
     group.add_argument('--which', choices=('best', 'last'), default='last', help='which checkpoint of the run')
-    group.add_argument('--engine', default='auto', metavar='NAME',
-                       help='what runs the network: mxnet, onnxruntime, openvino; auto: the fastest that is installed '
-                            'and exact')
+    from serving import engines
+    engines.add_args(group)
 
 
 def open_encoder(args, source=None):
@@ -40,9 +39,9 @@ def open_encoder(args, source=None):
         raise UserError(f'{source["checkpoint"]} does not exist, which the index was made with. Fix: --checkpoint=RUN '
                         'names where it is now' if not args.checkpoint else
                         f'--checkpoint={args.checkpoint} does not exist')
-    engine = open_engine(source['checkpoint'], args.engine, which=source['which'])
+    engine = open_engine(source['checkpoint'], args.engine, which=source['which'], precision=args.precision)
     print(f'model: {engine.describe()}', flush=True)
-    return Encoder(engine, unit=source['checkpoint'] is None), source
+    return Encoder(engine), source
 
 
 def open_with_encoder(args, **options):

@@ -11,7 +11,7 @@ class Encoder:
     Parameters
     ----------
     engine : of serving.engines: dim, image_size, model_hash, view, forward
-    unit : True scales vectors to length one, as the features of a trunk that no metric was learned for
+    unit : True scales vectors to length one; None: those of a trunk alone, which no metric was learned for
 
     Attributes
     ----------
@@ -19,10 +19,10 @@ class Encoder:
     model : str, the same for vectors that may be compared
     """
 
-    def __init__(self, engine, unit=False):
-        self.engine, self.unit = engine, unit
+    def __init__(self, engine, unit=None):
+        self.engine, self.unit = engine, engine.head == 'pooled' if unit is None else unit
         self.dim, self.image_size = engine.dim, engine.image_size
-        self.model = engine.model_hash + ('-unit' if unit else '')
+        self.model = engine.model_hash + ('-unit' if self.unit else '')
 
     def view(self, image):
         """uint8 (H, W, 3) of any size -> uint8 (S, S, 3), what the network sees of it."""

@@ -5,6 +5,7 @@ which test view its pictures go through.
 """
 
 import importlib.util
+import json
 import os
 import pathlib
 import time
@@ -29,6 +30,7 @@ class Engine:
     ----------
     name : 'mxnet', 'onnxruntime' or 'openvino'
     dim : int, length of an embedding
+    head : name of the head (models.heads); 'pooled': the feature of a trunk, which no metric was learned for
     image_size : int, side in pixels of the square that the network sees
     transform : name of the test view (datasets.transforms)
     precision : 'float32', 'bfloat16' or 'int8'
@@ -37,6 +39,7 @@ class Engine:
 
     name = None
     precision = 'float32'
+    head = None
 
     def __init__(self, dim, image_size, transform, model_hash):
         self.dim, self.image_size, self.transform, self.model_hash = dim, image_size, transform, model_hash
@@ -86,6 +89,7 @@ class MXNet(Engine):
         from models.loading import Embedder
         self.embedder = Embedder(net, transform)
         super().__init__(self.embedder.dim, net.size, self.embedder.transform, net.fingerprint())
+        self.head = net.describe()['head']
 
     def forward(self, batch):
         return self.embedder.forward(batch)
@@ -102,6 +106,7 @@ class _File(Engine):
             raise UserError(f'{file} was not written by `main.py export`: its metadata lack {error}. Fix: python3 '
                             'main.py export --checkpoint=RUN --format=onnx --output=FILE.onnx') from error
         self.precision = told.get('precision', 'float32')
+        self.head = json.loads(told.get('description', '{}')).get('head')
 
 
 class ONNXRuntime(_File):

@@ -21,5 +21,5 @@ class Slow(Colours):
 
 
 if __name__ == '__main__':
-    engines.open_engine = lambda source, engine, which: Slow()
+    engines.open_engine = lambda source, engine, **options: Slow()
     sys.exit(main.main(sys.argv[1:]))

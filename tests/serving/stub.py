@@ -12,7 +12,7 @@ from serving.encoder import Encoder
 class Colours:
     """An engine as those of serving.engines."""
 
-    image_size, name = 32, 'colours'
+    image_size, name, head = 32, 'colours', 'pooled'
 
     def __init__(self, cells=4, model_hash='colours-1'):
         self.cells, self.dim, self.model_hash, self.batches = cells, 3 * cells * cells, model_hash, []
@@ -32,7 +32,7 @@ class Colours:
 
 def encoder(**options):
     """Of Colours, with vectors of length one."""
-    return Encoder(Colours(**options), unit=True)
+    return Encoder(Colours(**options))
 
 
 def picture(seed, size=(48, 40)):

@@ -13,7 +13,7 @@ from tests.serving.stub import Colours, album, write
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     from serving import engines
-    monkeypatch.setattr(engines, 'open_engine', lambda source, engine, which: Colours())
+    monkeypatch.setattr(engines, 'open_engine', lambda source, engine, **options: Colours())
 
     def command(*argv):
         status = main.main(list(argv))
