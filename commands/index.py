@@ -18,8 +18,8 @@ def add_args(parser):
     group.add_argument('--backend', choices=('flat', 'ivfpq', 'hnsw'),
                        help='how it is searched: flat: exact, the default; hnsw: faster above 100,000 images; ivfpq: '
                             'small in memory, for millions. What is reached is printed as recall@10')
-    group.add_argument('--recall', type=bounded(float, 0, 1), default=0.95, metavar='R',
-                       help='recall@10 that hnsw and ivfpq are tuned to')
+    group.add_argument('--recall', type=bounded(float, 0, 1), metavar='R',
+                       help='recall@10 that hnsw and ivfpq are tuned to; default: that of before, 0.95 for a new index')
     group.add_argument('--batch_size', type=bounded(int, 1, 1024), default=32, metavar='N', help='images at a time')
     group.add_argument('--num_workers', type=bounded(int, 1, 64), default=2, metavar='N', help='threads that read')
     search_flags.add_model_args(parser.add_argument_group('model'))

@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -154,7 +155,7 @@ def _remembered(cache):
         with np.load(cache, allow_pickle=False) as file:
             keys, facts = file['keys'], file['facts']
         return {key.tobytes(): tuple(row) for key, row in zip(keys, facts.tolist())}
-    except Exception:       # there is none, or it is damaged: the files are looked at again
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
 
 

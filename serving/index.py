@@ -24,7 +24,7 @@ Report = namedtuple('Report', 'added changed vanished unchanged bad')
 Report.__doc__ = 'What `update` did: counts of pictures, and bad: list of (path, reason).'
 
 
-def open_index(name, encoder=None, root=None, source=None, write=False, backend=None, recall=0.95, tell=print):
+def open_index(name, encoder=None, root=None, source=None, write=False, backend=None, recall=None, tell=print):
     """Open an index, or make it.
 
     Parameters
@@ -35,7 +35,7 @@ def open_index(name, encoder=None, root=None, source=None, write=False, backend=
     source : dict that tells how to make the encoder again, kept in a new index
     write : whether it will be changed; a local index has one writer at a time
     backend : 'flat', 'ivfpq', 'hnsw'; None: what the index has, flat for a new one
-    recall : recall@10 that an inexact local back-end is tuned to
+    recall : recall@10 that an inexact local back-end is tuned to; None: that of before, 0.95 for a new one
     tell : function for sentences that the user should read
 
     Raises

@@ -10,6 +10,7 @@ from serving.store import Store
 
 FEW_ALLOWED = 20000     # so many rows left by a filter are compared one by one, whatever the back-end
 LARGE = 100000          # images from which another back-end than Flat is worth a thought
+RECALL = 0.95           # see LocalIndex
 SLACK = 10              # rows fetched beyond k: faiss rounds the distances of many queries, exact ones order the rows
 DEAD = 1000             # rows below which dead ones are not worth a new file
 
@@ -23,11 +24,11 @@ class LocalIndex:
     write : True for the one process that changes it
     about : dict with dim, model and root, to make it when it is not there
     backend : 'flat', 'ivfpq', 'hnsw', or None for what the index was built with
-    recall : what `prepare` tunes an inexact back-end to
+    recall : recall@10 that `prepare` tunes an inexact back-end to; None: that of before, RECALL for a new one
     tell : function for sentences that the user should read
     """
 
-    def __init__(self, folder, write=False, about=None, backend=None, recall=0.95, tell=print):
+    def __init__(self, folder, write=False, about=None, backend=None, recall=None, tell=print):
         self._tell, self._wanted, self._guard = tell, recall, threading.RLock()
         self.store = Store(folder, write, about)
         try:
@@ -45,7 +46,7 @@ class LocalIndex:
     def _load(self):
         """Read which rows live, and the back-end's file where it has one."""
         with self._guard:
-            self._version = self.store.version()
+            self._version, self._mended = self.store.version(), False
             self._ids, self._codes = np.zeros(0, np.int64), np.zeros(0, np.int32)
             self._names, self._row_of = [], {}
             self._note_rows(0)
@@ -73,12 +74,13 @@ class LocalIndex:
 
     def _from_file(self):
         """The back-end as it was saved, with the rows that came since; None when it must be built again."""
-        kind, noted = backends.BACKENDS[self.kind], self.store.get('cache', {})
-        if not kind.cached or noted.get('kind') != self.kind or noted.get('generation') != self.store.generation:
+        kind, noted = backends.BACKENDS[self.kind], self._noted()
+        if not kind.cached or not noted:
             return None
         backend = kind(self.store.vectors.dim)
         if noted['rows'] > len(self._ids) or not backend.load(self._file(), noted['checksum']):
             self._tell(f'note: {self._file()} is damaged; it is made again from the vectors')
+            self._mended = True
             return self._built(kind)
         backend.effort, backend.recall = noted['effort'], noted['recall']
         backend.add(self._vectors[backend.rows:])
@@ -88,31 +90,26 @@ class LocalIndex:
         backend = kind(self.store.vectors.dim)
         backend.build(self._vectors)
         if kind.cached:
-            backend.tune(self._vectors, np.flatnonzero(self._ids >= 0), self._wanted)
+            backend.tune(self._vectors, np.flatnonzero(self._ids >= 0), self._recall())
         return backend
 
     def prepare(self):
         """Build the back-end where it is due and save it; returns what to tell about it.
 
-        Due: not built yet, or its rows doubled since, or every third of them is dead.
+        Due: not built yet, or its rows doubled since, or every third of them is dead, or another recall is wanted.
         """
         with self._guard:
             if len(self._ids) > DEAD and len(self) < len(self._ids) / 2:
                 self.store.compact()
                 self._load()
-            kind, noted = backends.BACKENDS[self.kind], self.store.get('cache', {})
-            count = len(self._ids)
-            fresh = (noted.get('kind') == self.kind and noted.get('generation') == self.store.generation
-                     and count <= 2 * noted['built'] and len(self) >= count * 2 / 3
-                     and self._wanted == noted.get('wanted') and isinstance(self._backend, kind))
-            if not fresh:
+            kind, count = backends.BACKENDS[self.kind], len(self._ids)
+            noted = self._noted()
+            due = self._mended or not (isinstance(self._backend, kind) and noted and count <= 2 * noted['built']
+                       and len(self) >= count * 2 / 3 and self._wanted in (None, noted['wanted']))
+            if (due and not self._mended) or not kind.cached:
                 self._backend = self._built(kind)
             self.store.set('backend', self.kind)
-            if kind.cached and not (fresh and noted['rows'] == count):
-                self.store.set('cache', {
-                    'kind': self.kind, 'generation': self.store.generation, 'rows': count, 'wanted': self._wanted,
-                    'built': noted['built'] if fresh else count, 'effort': self._backend.effort,
-                    'recall': self._backend.recall, 'checksum': self._backend.save(self._file())})
+            self.save(built=count if due else None)
             for other in set(self.store.folder.glob('*.faiss')) - {self._file()}:
                 other.unlink()
             if not kind.cached:
@@ -120,6 +117,31 @@ class LocalIndex:
                 return words + ('; from here on --backend=hnsw is faster' if len(self) > LARGE else '')
             reached = '' if self._backend.recall is None else f', recall@10 against exact {self._backend.recall:.3f}'
             return f'{self.kind} over {len(self):,} images{reached} (effort {self._backend.effort})'
+
+    def save(self, built=None):
+        """Write the back-end's file, where it has one and rows came since it was written.
+
+        built : number of rows that it was just built from; None: rows were added to what was built before
+        """
+        with self._guard:
+            noted, count, backend = self._noted(), len(self._ids), self._backend
+            if not backend.cached or (built is None and (not noted or noted['rows'] == count)):
+                return
+            self.store.set('cache', {
+                'kind': self.kind, 'generation': self.store.generation, 'rows': count, 'wanted': self._recall(),
+                'built': built or noted['built'], 'effort': backend.effort, 'recall': backend.recall,
+                'checksum': backend.save(self._file())})
+            self._mended = False
+
+    def _noted(self):
+        """What was noted of the back-end's file; {} when it is of another back-end or of rows that moved."""
+        noted = self.store.get('cache', {})
+        same = noted.get('kind') == self.kind and noted.get('generation') == self.store.generation
+        return noted if same else {}
+
+    def _recall(self):
+        """The recall that is tuned to: what was asked for, else that of before, else RECALL."""
+        return self._wanted or self.store.get('cache', {}).get('wanted') or RECALL
 
     # ---- reading
 

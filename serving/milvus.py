@@ -41,7 +41,7 @@ class MilvusIndex:
     write, about, backend, recall, tell : as LocalIndex; several processes may write to a cluster
     """
 
-    def __init__(self, address, write=False, about=None, backend=None, recall=0.95, tell=print):
+    def __init__(self, address, write=False, about=None, backend=None, recall=None, tell=print):
         self.address, self.write, self.lost, self._tell = str(address), write, 0, tell
         self._client = self._connect()
         try:
@@ -204,17 +204,24 @@ class MilvusIndex:
         long = [file.path for file in files if max(len(file.path.encode()), len(file.label.encode())) > LONGEST]
         if long:
             raise UserError(f'{long[0][:80]}... is longer than {LONGEST} bytes, which this index of Milvus holds')
-        ids = [self._id_of(file.path) for file in files]
+        ids = self._ids_of([file.path for file in files])
         self._put([{'id': i, **file._asdict(), 'label_key': number(file.label, 63), 'deleted': False, 'vector': vector}
                    for i, file, vector in zip(ids, files, vectors)])
         return ids
 
-    def _id_of(self, path):
-        """53 bits of the path's hash, which JavaScript can hold; the next free number where another path has it."""
-        i = number(path, 53)
-        while any(row['path'] != path for row in self._ask(IMAGES, f'id == {i}', ['path'])):
-            i += 1
-        return i
+    def _ids_of(self, paths):
+        """53 bits of each path's hash, which JavaScript can hold; the next free number where another path has it."""
+        ids = [number(path, 53) for path in paths]
+        while True:
+            taken = {row['id']: row['path'] for start in range(0, len(ids), BATCH)
+                     for row in self._ask(IMAGES, f'id in {ids[start:start + BATCH]}', ['id', 'path'])}
+            for i, path in zip(ids, paths):
+                taken.setdefault(i, path)
+            wrong = [k for k, path in enumerate(paths) if taken[ids[k]] != path]
+            if not wrong:
+                return ids
+            for k in wrong:
+                ids[k] += 1
 
     def _put(self, entities):
         for start in range(0, len(entities), BATCH):
@@ -235,6 +242,9 @@ class MilvusIndex:
 
     def forget_unreadable(self, paths):
         """Milvus keeps no such notes."""
+
+    def save(self):
+        """Milvus keeps everything by itself."""
 
     def close(self):
         """Let go of the connection, and of the lock of Milvus Lite."""

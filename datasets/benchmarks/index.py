@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -61,21 +62,21 @@ def save(root, name, parsed):
 
 
 def load(root, name):
-    """Parsed of the index of `name`, or None if there is none, it is damaged, or the lists have changed since."""
+    """Parsed of the index of `name`, or None if there is none, or the lists have changed since."""
+    path = folder(root) / f'index-{name}.npz'
     try:
-        with np.load(folder(root) / f'index-{name}.npz', allow_pickle=False) as file:
-            return _parsed(root, dict(file))
-    except Exception:       # whatever is wrong with it (zlib.error, KeyError, ...): the lists are read again
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-
-
-def _parsed(root, arrays):
-    """Parsed of the arrays of an index, None if they are of another version or of other lists."""
-    if int(arrays['version']) != VERSION:
+    if int(arrays.get('version', -1)) != VERSION:
         return None
     written = str(arrays['signature'])
     lists = [pathlib.Path(root, row[0]) for row in json.loads(written)]
-    if signature(root, lists) != written:
+    try:
+        if signature(root, lists) != written:
+            return None
+    except OSError:
         return None
     parts = {}
     for split in ('train', 'test'):
@@ -84,7 +85,7 @@ def _parsed(root, arrays):
             continue
         ids = arrays[split + '/name_id'].tolist()
         parts[split] = Part(unpack(arrays[split + '/paths']),
-                            class_names=dict(zip(ids, unpack(arrays[split + '/name']))) if ids else {},
-                            **{key: arrays.get(f'{split}/{key}') for key in ARRAYS})
+                           class_names=dict(zip(ids, unpack(arrays[split + '/name']))) if ids else {},
+                           **{key: arrays.get(f'{split}/{key}') for key in ARRAYS})
     pairs = {key[len('pairs/'):]: value for key, value in arrays.items() if key.startswith('pairs/')}
     return Parsed(parts['train'], parts['test'], pairs or None, lists, json.loads(str(arrays['notes'])))

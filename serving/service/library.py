@@ -139,7 +139,7 @@ class Library:
     def close(self):
         """Save what the index keeps in files, and let others write."""
         if getattr(getattr(self.index, 'store', None), 'write', False):
-            self.index.prepare()
+            self.index.save()
         self.index.close()
 
 

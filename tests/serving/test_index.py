@@ -184,7 +184,7 @@ def test_an_inexact_backend_is_built_with_its_recall_kept_and_made_again_when_da
     assert len(told) == 1 and 'made again' in told[0]
     assert [hit.path for hit in search.nearest(index, query, k=1)] == [first[0].path]
     index.close()
-    build(name, root)
+    assert build(name, root)[1].split(' (')[0] == words.split(' (')[0]      # the wanted recall is kept
     assert not told[1:] and file.exists()
     index = indexes.open_index(name, tell=told.append)
     assert len(told) == 1
@@ -222,6 +222,20 @@ def test_many_dead_rows_are_compacted(tmp_path, monkeypatch):
     index.prepare()
     assert index.store.vectors.rows == 8 == len(index) and len(files) == 8
     assert search.nearest(index, encoder().embed([picture(912, (50, 51))])[0], k=1)[0].path == 'class0/2.png'
+    index.close()
+
+
+def test_two_paths_with_one_hash_get_two_ids(tmp_path, monkeypatch):
+    milvus_or_skip()
+    monkeypatch.setattr('serving.milvus.number', lambda text, bits: 7)
+    root, name = album(tmp_path / 'photos', classes=1, each=3), str(tmp_path / 'x.db')
+    build(name, root)
+    assert opened_and_closed(name) == ['class0/0.png', 'class0/1.png', 'class0/2.png']
+    write(root / 'class0' / '1.png', 50, size=(90, 90))
+    write(root / 'class0' / '9.png', 51)
+    assert build(name, root)[0][:4] == (1, 1, 0, 2)
+    index = opened(name)
+    assert [image.id for image in index.page()] == [7, 8, 9, 10]
     index.close()
 
 

@@ -202,7 +202,7 @@ class Slow(Colours):
 
 def slow_encoder():
     from serving.encoder import Encoder
-    return Encoder(Slow(), unit=True)
+    return Encoder(Slow())
 
 
 def test_beyond_the_queue_the_answer_is_503_and_what_waits_is_answered(tmp_path):
@@ -317,3 +317,18 @@ def test_a_reader_sees_what_the_index_command_adds(tmp_path, monkeypatch):
         build(name, root)
         assert live.get('/labels').json()['labels'][-1] == {'label': 'new', 'images': 1}
         assert live.post('/search?k=1', data=png(321)).json()['results'][0]['path'] == 'new/x.png'
+
+
+def test_a_service_saves_what_its_backend_learned(tmp_path):
+    from serving import index as indexes
+    name, root = tmp_path / 'i', album(tmp_path / 'photos', classes=1, each=30)
+    index = indexes.open_index(name, encoder(), root=root, write=True, backend='hnsw', tell=print)
+    indexes.update(index, encoder(), root)
+    index.prepare()
+    index.close()
+    with serving(name, token=TOKEN) as live:
+        assert live.post('/images?label=b', data=png(77), headers=KEY).status_code == 201
+    index = indexes.open_index(name, tell=print)
+    noted = index.store.get('cache')
+    assert (noted['rows'], noted['built']) == (31, 30) and type(index._backend).name == 'hnsw'
+    index.close()
