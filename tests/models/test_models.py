@@ -358,8 +358,9 @@ def test_lr_multipliers_reach_trunk_conv_and_head(zoo_file):
     assert {m for name, m in mults.items() if 'conv' not in name} == {0.5}
 
 
-def test_frozen_batch_norm_keeps_its_statistics():
-    net = build('--backbone=convnet', '--image_size=32', '--freeze_bn')
+@pytest.mark.parametrize('name', ['convnet', 'resnest14'])      # a row of blocks, and a network cut in its graph
+def test_frozen_batch_norm_keeps_its_statistics(name):
+    net = build('--backbone=' + name, '--image_size=32', '--freeze_bn')
     before = {n: p.data().asnumpy() for n, p in net.collect_params('.*running.*').items()}
     x = pictures(4, 32)
     with autograd.record():
