@@ -3,6 +3,10 @@
 For every query it counts the products above high[query] and lists those in (low[query], high[query]]. When queries and
 gallery are the same rows, the matrix is symmetric: only the upper blocks are multiplied, and each serves the queries of
 its rows and those of its columns.
+
+What holds the pass: half the products remain, and each is compared with two thresholds of its row and of its column.
+These comparisons are bound by memory; tiles of 16 to 64 rows and products of 256 to 1024 rows take the same time
+within the noise of a measurement. One compiled loop over a product, in place of NumPy's four, is left to gain.
 """
 
 import numpy as np

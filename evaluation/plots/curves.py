@@ -1,5 +1,7 @@
 """Curves and counts: recall and loss over training, similarities of pairs, confusion of classes."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from core.errors import UserError
@@ -11,12 +13,23 @@ figures = lazy('matplotlib.figure')
 ticker = lazy('matplotlib.ticker')
 
 
-def series(log, k):
-    """(step, minutes, recall) arrays of the evaluated epochs of one run's log records.
+def series(log: list[dict], k: int) -> np.ndarray:
+    """The evaluated epochs of a run.
 
-    `log`: the lines of log.jsonl as dicts. An epoch's step is its own 'step' or that of the last step before it; its
-    'seconds' are the training time since the start of the run, without evaluation. Epochs without recall@k are left
-    out.
+    Parameters
+    ----------
+    log : the lines of log.jsonl. An epoch's step is its own 'step' or that of the last step before it; its 'seconds'
+        are the training time since the start of the run, without evaluation
+    k : K of Recall@K; epochs without it are left out
+
+    Returns
+    -------
+    float (3, E): steps, minutes, recall
+
+    Example
+    -------
+    >>> series([{'kind': 'epoch', 'step': 10, 'seconds': 30.0, 'recall': {'1': 0.5}}], 1).tolist()
+    [[10.0], [0.5], [0.5]]
     """
     rows, step = [], 0
     for record in log:
@@ -27,28 +40,50 @@ def series(log, k):
     return np.array(rows, float).reshape(-1, 3).T * np.array([[1.0], [1 / 60.0], [1.0]])
 
 
-def as_lists(runs):
-    """{name: log or [log, log, ...]} -> {name: [log, ...]}; a log is a list of dicts."""
+def as_lists(runs: dict) -> dict[str, list]:
+    """{name: log or [log, log, ...]} -> {name: [log, ...]}; a log is a list of dicts.
+
+    Example
+    -------
+    >>> as_lists({'a': [{'step': 1}], 'b': [[{'step': 1}], []]})
+    {'a': [[{'step': 1}]], 'b': [[{'step': 1}], []]}
+    """
     out = {}
     for name, logs in runs.items():
         out[name] = [logs] if logs and isinstance(logs[0], dict) else list(logs)
     return out
 
 
-def losses_of(log, kind):
-    """[(step, loss)] of the records of one kind."""
+def losses_of(log: list[dict], kind: str) -> list[tuple]:
+    """[(step, loss)] of the records of one kind, 'step' or 'epoch'.
+
+    Example
+    -------
+    >>> losses_of([{'kind': 'step', 'step': 3, 'loss': 0.5}, {'kind': 'epoch', 'loss': 0.4}], 'step')
+    [(3, 0.5)]
+    """
     return [(r['step'], r['loss']) for r in log if r.get('kind') == kind and r.get('loss') is not None and 'step' in r]
 
 
 @styled
-def recall_curves(runs, path, k=1, baselines=None):
-    """Recall@k of several runs against the step (left) and against the time (right) -> `path`.png and .pdf.
+def recall_curves(runs: dict, path, k: int = 1, baselines: dict | None = None) -> list:
+    """Recall@k of several runs against the step (left) and against the time (right).
 
     Parameters
     ----------
     runs : {name: log} or {name: [log of seed 0, log of seed 1, ...]}; a log is the list of records of log.jsonl.
         Seeds share colour, line and marker; each is a line of its own, so that the spread is seen, not averaged away
+    path : of the files, without their endings
+    k : K of Recall@K
     baselines : {name: recall} drawn as horizontal lines, such as the frozen network's
+
+    Returns
+    -------
+    Paths of the PNG and the PDF
+
+    Raises
+    ------
+    UserError : no run has an evaluated epoch
     """
     figure = figures.Figure(figsize=(9, 3.6))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -82,12 +117,24 @@ def recall_curves(runs, path, k=1, baselines=None):
 
 
 @styled
-def loss_curve(runs, path, window=None):
+def loss_curve(runs: dict, path, window: int | None = None) -> list:
     """Training loss against the step; thin: each logged value, thick: the mean of the last `window` of them.
 
     A run too short to have logged a step is drawn by the mean losses of its epochs.
 
-    runs : as in `recall_curves`. The window is a fiftieth of the run unless given.
+    Parameters
+    ----------
+    runs : as in `recall_curves`
+    path : of the files, without their endings
+    window : number of logged values; None: a fiftieth of the run
+
+    Returns
+    -------
+    Paths of the PNG and the PDF
+
+    Raises
+    ------
+    UserError : no run has logged a loss
     """
     figure = figures.Figure(figsize=(5.4, 3.6))
     axes = figure.add_subplot()
@@ -114,13 +161,30 @@ def loss_curve(runs, path, window=None):
     return save_figure(figure, path)
 
 
-def pair_counts(embeddings, labels, bins=100, exact=12000, sample=2000000, seed=0, block=1024):
-    """Counts of cosine similarities in `bins` equal bins over [-1, 1].
+def pair_counts(embeddings, labels, bins: int = 100, exact: int = 12000, sample: int = 2000000, seed: int = 0,
+                block: int = 1024) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts of the cosine similarities of positive and of negative pairs.
 
     Up to `exact` rows every pair i < j counts once. Above, every positive pair still counts, but of the negative pairs
     only those among `sample` random ones, drawn by the seed.
 
-    Returns (edges (bins + 1,), positive (bins,), negative (bins,)), int64 counts.
+    Parameters
+    ----------
+    embeddings : (N, D)
+    labels : int (N,)
+    bins : equal bins over [-1, 1]
+    exact, sample, seed : see above
+    block : rows compared at a time
+
+    Returns
+    -------
+    edges float (bins + 1,), positive int64 (bins,), negative int64 (bins,)
+
+    Example
+    -------
+    >>> _, positive, negative = pair_counts([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]], [0, 0, 1], bins=2)
+    >>> positive.tolist(), negative.tolist()
+    ([0, 1], [2, 0])
     """
     embeddings, labels = check(embeddings, labels)
     rows = unit_rows(embeddings)
@@ -153,11 +217,23 @@ def pair_counts(embeddings, labels, bins=100, exact=12000, sample=2000000, seed=
 
 
 @styled
-def similarity_histogram(embeddings, labels, path, bins=100, title=None, seed=0):
-    """Densities of the cosine similarity of positive and of negative pairs -> `path`.png and .pdf.
+def similarity_histogram(embeddings, labels, path, bins: int = 100, title: str | None = None, seed: int = 0):
+    """Densities of the cosine similarity of positive and of negative pairs.
 
-    Returns what `pair_counts` returns. The overlap in the title is the common area of the two densities: 0 when a
-    threshold separates the pairs, 1 when the embedding knows nothing.
+    The overlap in the title is the common area of the two densities: 0 when a threshold separates the pairs, 1 when
+    the embedding knows nothing.
+
+    Parameters
+    ----------
+    embeddings : (N, D)
+    labels : int (N,)
+    path : of the files, without their endings
+    bins, seed : as of `pair_counts`
+    title : None: the overlap
+
+    Returns
+    -------
+    what `pair_counts` returns
     """
     edges, positive, negative = pair_counts(embeddings, labels, bins, seed=seed)
     figure = figures.Figure(figsize=(5.4, 3.6))
@@ -186,11 +262,26 @@ def similarity_histogram(embeddings, labels, path, bins=100, title=None, seed=0)
 
 
 @styled
-def confusion_matrix(matrix, names, path, title=None):
-    """Confusion matrix (C, C) of counts, row = true class, column = predicted class -> `path`.png and .pdf.
+def confusion_matrix(matrix, names, path, title: str | None = None) -> list:
+    """Confusion matrix; colours show the share of each true class.
 
-    Colours show the share of each true class. Up to 20 classes each cell also holds its number; with more classes
-    the most frequent confusions are listed beside the matrix.
+    Up to 20 classes each cell also holds its number; with more classes the most frequent confusions are listed beside
+    the matrix.
+
+    Parameters
+    ----------
+    matrix : (C, C) of counts, row = true class, column = predicted class
+    names : None or C str
+    path : of the files, without their endings
+    title : None: accuracy and macro accuracy
+
+    Returns
+    -------
+    Paths of the PNG and the PDF
+
+    Raises
+    ------
+    UserError : the matrix is not square
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):

@@ -1,5 +1,7 @@
 """Maps: t-SNE as colours and as thumbnails, and the 2-D / 3-D distribution maps of Heated-Up Softmax."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from core.errors import UserError
@@ -16,12 +18,28 @@ manifold = lazy('sklearn.manifold')
 patheffects = lazy('matplotlib.patheffects')
 
 
-def tsne_points(embeddings, perplexity=30.0, max_points=10000, seed=0):
-    """Barnes-Hut t-SNE (van der Maaten, 2014) -> (points float32 (M, 2), index int64 (M,) of the rows shown).
+def tsne_points(embeddings, perplexity: float = 30.0, max_points: int = 10000,
+                seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Barnes-Hut t-SNE.
 
     Embeddings wider than 50 are first reduced to 50 principal components, as the t-SNE papers do; the start is the
     first two components, so the map does not depend on luck. More than `max_points` rows: a seeded sample of them
     (10,000 points take about a minute on two cores, and the time grows faster than the number).
+
+    Parameters
+    ----------
+    embeddings : (N, D)
+    perplexity : at most a third of the rows shown
+    max_points : rows shown
+    seed : of the sample and of the optimisation
+
+    Returns
+    -------
+    points float32 (M, 2), index int64 (M,) of the rows shown
+
+    Source
+    ------
+    van der Maaten 2014, "Accelerating t-SNE using tree-based algorithms", JMLR 15.
     """
     embeddings = np.asarray(embeddings, np.float32)
     rng = np.random.RandomState(seed)
@@ -41,14 +59,25 @@ def tsne_points(embeddings, perplexity=30.0, max_points=10000, seed=0):
 
 
 @styled
-def tsne(embeddings, labels, path, names=None, max_classes_in_legend=21, perplexity=30.0, max_points=10000, seed=0,
-         points=None, title=None):
-    """t-SNE of embeddings (N, D) coloured by labels (N,) -> `path`.png and .pdf.
+def tsne(embeddings, labels, path, names=None, max_classes_in_legend: int = 21, perplexity: float = 30.0,
+         max_points: int = 10000, seed: int = 0, points=None, title: str | None = None):
+    """t-SNE coloured by classes.
 
-    Each of the `max_classes_in_legend` largest classes has its own colour and marker and stands in the legend; all
-    other classes are grey, because no reader can tell a hundred colours apart.
+    Parameters
+    ----------
+    embeddings : (N, D)
+    labels : int (N,)
+    path : of the files, without their endings
+    names : None or names of the classes
+    max_classes_in_legend : so many of the largest classes have their own colour and marker and stand in the legend;
+        all others are grey, because no reader can tell a hundred colours apart
+    perplexity, max_points, seed : as of `tsne_points`
+    points : what `tsne_points` returned, to spare the computation
+    title : None: the numbers of embeddings and classes
 
-    Returns (points (M, 2), index (M,)): what `tsne_thumbnails` takes. `points`, such a pair, spares the computation.
+    Returns
+    -------
+    (points (M, 2), index (M,)): what `tsne_thumbnails` takes
     """
     embeddings, labels = check(embeddings, labels)
     points, index = points if points is not None else tsne_points(embeddings, perplexity, max_points, seed)
@@ -79,8 +108,9 @@ def tsne(embeddings, labels, path, names=None, max_classes_in_legend=21, perplex
     return points, index
 
 
-def tsne_thumbnails(points, read_image, path, labels=None, side=2400, thumb=56, overlap=False):
-    """The pictures themselves at their places of a t-SNE map -> `path`.png and .pdf.
+def tsne_thumbnails(points, read_image, path, labels=None, side: int = 2400, thumb: int = 56,
+                    overlap: bool = False) -> int:
+    """The pictures themselves at their places of a t-SNE map.
 
     Parameters
     ----------
@@ -91,7 +121,9 @@ def tsne_thumbnails(points, read_image, path, labels=None, side=2400, thumb=56, 
     overlap : True draws all pictures, later ones over earlier ones, as the DeepEmbedding project did; False leaves
         out a picture that would cover more than a little of one already drawn, so that each can be recognised
 
-    Returns the number of pictures drawn.
+    Returns
+    -------
+    the number of pictures drawn
     """
     if isinstance(points, tuple):
         points, index = points
@@ -126,7 +158,8 @@ def tsne_thumbnails(points, read_image, path, labels=None, side=2400, thumb=56, 
 
 
 @styled
-def distribution_map(embeddings, labels, weights, path, names=None, normalise=True, title=None):
+def distribution_map(embeddings, labels, weights, path, names=None, normalise: bool = True,
+                     title: str | None = None) -> list:
     """Where a 2-D or 3-D bottleneck puts each class, with the class weights as diamonds (Heated-Up Softmax, Fig. 3).
 
     As the original draws it: 4 x 4 inches at 160 dpi, points of area 30 at opacity 0.05 in the colours C0..C9,
@@ -139,6 +172,18 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise=Tr
     weights : (C, D), row c the weight of class c, or None
     normalise : True: unit embeddings and weights of length 0.9 (the original's test_epoch%03d.png);
         False: both as they are (test_no_l2n_epoch%03d.png)
+
+    Returns
+    -------
+    Paths of the PNG and the PDF
+
+    Raises
+    ------
+    UserError : embeddings of another width, weights that do not fit them
+
+    Source
+    ------
+    Zhang et al. 2018, "Heated-Up Softmax Embedding", figure 3.
     """
     embeddings, labels = check(embeddings, labels)
     width = embeddings.shape[1]

@@ -1,5 +1,7 @@
 """Pictures of retrieval: queries with their nearest neighbours, and thumbnails for TensorBoard's projector."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from core.errors import UserError
@@ -13,11 +15,27 @@ WHICH = ('best', 'worst', 'random')
 CELL, BORDER, GAP, QUERY_GAP, HEAD, FOOT = 132, 6, 10, 24, 26, 20  # pixels of a retrieval panel
 
 
-def choose_queries(hits, labels, which, n_queries, seed=0):
-    """Rows of hits (Q, K) bool to show: 'best' most hits, 'worst' fewest, 'random' any; a new class each, if it can.
+def choose_queries(hits: np.ndarray, labels, which: str, n_queries: int, seed: int = 0) -> list[int]:
+    """Which queries to show; a new class each, if it can.
 
     An early hit outweighs any number of later ones only between rows with equally many hits. Remaining ties are
     broken by the seed.
+
+    Parameters
+    ----------
+    hits : bool (Q, K)
+    labels : (Q,) of the queries
+    which : 'best' most hits, 'worst' fewest, 'random' any
+    n_queries : at most so many
+
+    Returns
+    -------
+    rows of `hits`
+
+    Example
+    -------
+    >>> choose_queries(np.array([[True, False], [True, True], [False, False]]), [0, 1, 2], 'best', 2)
+    [1, 0]
     """
     if which not in WHICH:
         raise UserError('--which={} is unknown. Legal values: {}'.format(which, ', '.join(WHICH)))
@@ -42,15 +60,15 @@ def choose_queries(hits, labels, which, n_queries, seed=0):
     return sorted(rows[:n_queries], key=lambda row: -score[row] if which == 'best' else score[row])
 
 
-def panel_cell(row, column):
-    """(left, top) of the framed picture of a retrieval panel: row 0.., column 0 the query, 1.. the neighbours."""
+def panel_cell(row: int, column: int) -> tuple[int, int]:
+    """(left, top) in pixels of the framed picture of a retrieval panel: column 0 the query, 1.. the neighbours."""
     step = CELL + 2 * BORDER + GAP
     return GAP + column * step + (QUERY_GAP if column else 0), HEAD + row * (step + FOOT)
 
 
-def retrieval_panel(split_read, neighbours, labels, path, which='random', n_queries=8, top=4, names=None,
-                    queries=None, seed=0):
-    """Query and its `top` nearest neighbours, one row a query -> `path`.png and .pdf.
+def retrieval_panel(split_read, neighbours, labels, path, which: str = 'random', n_queries: int = 8, top: int = 4,
+                    names=None, queries=None, seed: int = 0) -> list[int]:
+    """Query and its `top` nearest neighbours, one row a query.
 
     A neighbour of the query's class has a green frame and a tick, one of another class a red frame and a cross;
     under each picture stands the name of its class.
@@ -63,7 +81,13 @@ def retrieval_panel(split_read, neighbours, labels, path, which='random', n_quer
     which : 'best', 'worst' or 'random' queries
     queries : (Q,) the picture that row i of `neighbours` belongs to; None: picture i
 
-    Returns the pictures shown as queries.
+    Returns
+    -------
+    the pictures shown as queries
+
+    Raises
+    ------
+    UserError : neighbours of another shape or of other queries
     """
     neighbours, labels = np.asarray(neighbours), np.asarray(labels)
     if neighbours.ndim != 2 or not neighbours.size:
@@ -111,11 +135,25 @@ def draw_cell(canvas, draw, corner, image, color):
         draw.line([(x + 16, y + 5), (x + 6, y + 16)], 'white', 3)
 
 
-def projector_images(read_image, index, size=48):
-    """Thumbnails for TensorBoard's projector: float32 (M, 3, size, size) in 0..1, the `label_img` of add_embedding.
+def projector_images(read_image, index, size: int = 48) -> np.ndarray:
+    """Thumbnails for TensorBoard's projector.
 
     TensorBoard shows them as one square sprite of at most 8192 pixels a side; where M thumbnails of `size` would not
     fit, they become smaller (10,000 fit at 81 px).
+
+    Parameters
+    ----------
+    read_image : function i -> uint8 (H, W, 3)
+    index : int (M,) the pictures
+    size : pixels
+
+    Returns
+    -------
+    float32 (M, 3, size, size) in 0..1, the `label_img` of add_embedding
+
+    Raises
+    ------
+    UserError : no picture, or more than fit at 4 pixels
     """
     index = np.asarray(index, np.int64)
     if not len(index):
@@ -128,11 +166,24 @@ def projector_images(read_image, index, size=48):
     return stack.transpose(0, 3, 1, 2).astype(np.float32) / 255.0
 
 
-def write_projector(writer, embeddings, labels, read_image, names=None, tag='embeddings', step=0, max_points=2000,
-                    size=48, seed=0):
-    """Put embeddings (N, D) with class names and thumbnails into TensorBoard's projector tab (tensorboardX writer).
+def write_projector(writer, embeddings, labels, read_image, names=None, tag: str = 'embeddings', step: int = 0,
+                    max_points: int = 2000, size: int = 48, seed: int = 0) -> np.ndarray:
+    """Put embeddings with class names and thumbnails into TensorBoard's projector tab.
 
-    More than `max_points` rows: a seeded sample, because the browser holds them all. Returns the rows written.
+    Parameters
+    ----------
+    writer : of tensorboardX
+    embeddings : (N, D)
+    labels : int (N,)
+    read_image : function i -> uint8 (H, W, 3)
+    names : None or names of the classes
+    tag, step : as in TensorBoard
+    max_points : more rows become a seeded sample, because the browser holds them all
+    size : of a thumbnail in pixels
+
+    Returns
+    -------
+    the rows written
     """
     index = np.arange(len(labels))
     if len(index) > max_points:

@@ -43,13 +43,25 @@ def styled(function):
     return wrapper
 
 
-def look(i):
-    """(color, marker) of class or run i. The first 7 differ in both, the first 56 in at least one."""
+def look(i: int) -> tuple[str, str]:
+    """(color, marker) of class or run i. The first 7 differ in both, the first 56 in at least one.
+
+    Example
+    -------
+    >>> look(0), look(7)
+    (('#0072B2', 'o'), ('#0072B2', '^'))
+    """
     return COLORS[i % len(COLORS)], MARKERS[(i % len(COLORS) + i // len(COLORS)) % len(MARKERS)]
 
 
-def rgb(color):
-    """'#RRGGBB' -> (r, g, b) in 0..255."""
+def rgb(color: str) -> tuple[int, ...]:
+    """'#RRGGBB' -> (r, g, b) in 0..255.
+
+    Example
+    -------
+    >>> rgb('#FF8000')
+    (255, 128, 0)
+    """
     return tuple(int(color[i:i + 2], 16) for i in (1, 3, 5))
 
 
@@ -119,8 +131,14 @@ def legend(place, handles, names, **options):
     return made
 
 
-def letterbox(image, size, background=255):
-    """uint8 (H, W, 3) or (H, W) -> (size, size, 3): scaled to fit with its aspect ratio kept, centred."""
+def letterbox(image, size: int, background: int = 255) -> np.ndarray:
+    """uint8 (H, W, 3) or (H, W) -> (size, size, 3): scaled to fit with its aspect ratio kept, centred.
+
+    Example
+    -------
+    >>> letterbox(np.zeros((2, 4), np.uint8), 4)[:, 0, 0].tolist()
+    [255, 0, 0, 255]
+    """
     image = np.asarray(image)
     if image.ndim == 2:
         image = np.repeat(image[:, :, None], 3, axis=2)

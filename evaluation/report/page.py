@@ -27,7 +27,7 @@ table { border-collapse: collapse; font-size: 14px; }
 th, td { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
 th { border-bottom: 2px solid #333; } .number { text-align: right; white-space: nowrap; }
 td { min-width: 4.5em; overflow-wrap: break-word; } td:first-child, td.words { min-width: 9em; }
-td:last-child { min-width: 24em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
+td:last-child { min-width: 16em; color: #444; } tr.published td { background: #f2f2f2; font-style: italic; }
 figure { display: inline-block; margin: .5em 1em .5em 0; max-width: 100%; vertical-align: top; }
 figcaption { color: #444; font-size: 14px; }
 img { max-width: 100%; height: auto; } code { background: #f2f2f2; overflow-wrap: anywhere; font-size: 14px; }
