@@ -14,6 +14,7 @@ from commands import prepare as preparation
 from commands.session import Session
 from core.files import read_log
 from core.runtime import mx
+from datasets import summary
 from engine import checkpoint, optimizers
 from engine.interrupts import Interrupted
 from engine.run import Run, commit, environment, new_folder
@@ -69,6 +70,7 @@ def open_run(args, source):
 
 def train(args, session, sampler, optimizer, run, source, workers):
     """Train and write what came out. Returns the exit status."""
+    summary.remember(run.folder / 'data.json', session.found, bool(source))
     session.list_unreadable(run.folder / 'unreadable.txt')
     data, kept = session.data, {}
 

@@ -1,8 +1,12 @@
 """What a data set holds, what was left out and why: for people, and for result.json."""
 
+import hashlib
+import json
+
 import numpy as np
 
 from core.errors import UserError
+from core.files import write_json
 from core.text import count, printable
 
 TITLES = {'train': 'training', 'test': 'test', 'val': 'validation'}
@@ -14,7 +18,8 @@ def summary(data):
     Returns
     -------
     data_name, protocol; for each part that is there images, classes, smallest_class {name, images} and, with queries,
-    query and gallery; unreadable (number of images); ignored {what: number of files or folders}
+    query and gallery; fingerprint, of the training images and their labels; unreadable (number of images); ignored
+    {what: number of files or folders}
     """
     found = {'data_name': data.name, 'protocol': data.protocol}
     for part in TITLES:
@@ -25,11 +30,35 @@ def summary(data):
         least = int(np.argmin(np.where(counts > 0, counts, counts.max() + 1)))
         found[part] = {'images': len(split), 'classes': int((counts > 0).sum()),
                        'smallest_class': {'name': split.names[least], 'images': int(counts[least])}}
+        if part == 'train':
+            found[part]['fingerprint'] = fingerprint(split)
         if split.query is not None:
             found[part].update(query=int(split.query.sum()), gallery=int((~split.query).sum()))
     if data.pairs is not None:
         found['pairs'] = len(data.pairs['same'])
     return dict(found, unreadable=len(data.unreadable), ignored=dict(data.ignored))
+
+
+def fingerprint(split):
+    """Text that differs for other images, another order or other labels; a folder that moves keeps it."""
+    paths = '\0'.join(split.paths).encode('utf-8', 'surrogateescape')
+    return hashlib.blake2b(paths + b'\0' + split.labels.tobytes(), digest_size=12).hexdigest()
+
+
+def remember(file, found, resumed):
+    """Keep the summary of a run's data; UserError for a resumed run whose training images are no longer the same."""
+    if resumed and file.exists():
+        try:
+            before = json.loads(file.read_text(encoding='utf-8'))['train']
+        except (OSError, ValueError, KeyError, TypeError):      # damaged: nothing to compare with
+            before = found['train']
+        now = found['train']
+        if before.get('fingerprint') != now['fingerprint']:
+            then, here = (f'{count(part["images"], "image")} of {count(part["classes"], "class", "classes")}'
+                          for part in (before, now))
+            raise UserError(f'the training images are not those of the run that is resumed: {then} then, {here} now. '
+                            'Fix: bring the same files back, or start a new run')
+    write_json(file, found)
 
 
 def lines(found):

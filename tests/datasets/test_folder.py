@@ -170,6 +170,7 @@ def test_what_is_no_picture_is_counted_and_what_archivers_leave_is_no_class(tree
         'file ending in .db': 1, 'file without an ending that is no picture': 1,
         'picture outside a class folder': 1}
     found = summary.summary(data)
+    assert len(found['train'].pop('fingerprint')) == 24
     assert found['train'] == {'images': 7, 'classes': 2, 'smallest_class': {'name': 'b', 'images': 3}}
     text = '\n'.join(summary.lines(found))
     assert 'training: 7 images of 2 classes; smallest class: b (3 images)' in text

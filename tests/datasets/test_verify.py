@@ -130,3 +130,11 @@ def test_every_command_leaves_them_out(photos, tmp_path):
         assert not [path for path in file['paths'] if path.endswith('f/2.png')]
     assert cli.run(['evaluate', f'--checkpoint={run}', '--figures=false']) == 0
     assert (run / 'evaluation' / 'unreadable.txt').exists()
+    damaged = photos / 'b' / '1.png'
+    good = damaged.read_bytes()
+    damaged.write_bytes(b'x')
+    with pytest.raises(UserError, match='the run that is resumed: 8 images of 3 classes then, 7 images of 3'):
+        cli.run([f'--resume={run}', '--epochs=2'])
+    assert (run / 'last').exists() and (run / 'result.json').exists()
+    damaged.write_bytes(good)
+    assert cli.run([f'--resume={run}', '--epochs=2', '--figures=false']) == 0
