@@ -29,6 +29,7 @@ COMMANDS = {
     'train': 'train a network and score it (the default command)',
     'evaluate': 'score a run again, or embeddings from a file',
     'embed': 'write embeddings of a data set',
+    'join': 'one file of embeddings from the shards of embed --shard=3/8',
     'prepare': 'download, verify and unpack a benchmark data set',
     'launch': 'train with several processes, on this machine or on several',
     'photos': 'train on your own photos, one folder a class, with settings of our own',

@@ -1,15 +1,19 @@
 """`python3 main.py evaluate`: score a run again, or embeddings from a file."""
 
+import contextlib
+import os
 import pathlib
 
 from commands import exported
 from commands import figures as pictures
+from commands.cluster import Cluster
 from commands.results import checkpoint_name, inside_run, result_folder, write_result
 from core.errors import UserError
 from engine import checkpoint
 from engine.run import commit
 from evaluation import protocols
 from evaluation.embeddings import load_embeddings
+from evaluation.neighbours.blocks import Blocks
 from evaluation.settings import RULES
 
 
@@ -52,7 +56,8 @@ def by_engine(args):
 def finish(session, folder, rule, facts):
     """Score the test images, print the table, write result.json and draw."""
     args = session.args
-    result, embeddings = session.scores(session.data.test, extended=True, progress=True)
+    with engine_of(args) as engine:
+        result, embeddings = session.scores(session.data.test, extended=True, progress=True, engine=engine)
     print(protocols.table(result))
     write_result(folder, dict(result, **facts, data_name=args.data_name, data=session.found, args=vars(args),
                               commit=commit()), rule)
@@ -64,6 +69,19 @@ def finish(session, folder, rule, facts):
     return 0
 
 
+@contextlib.contextmanager
+def engine_of(args, file=None):
+    """What computes ranks and precisions: None for this process, Blocks on the workers of --cluster.
+
+    file : the embeddings, where they lie in a file that the workers can read themselves
+    """
+    if not args.cluster:
+        yield None
+        return
+    with Cluster(args.cluster) as cluster:
+        yield Blocks(cluster.run, cluster.share, file)
+
+
 def score_file(args):
     """Score --embeddings, print a table and write result.json.
 
@@ -72,8 +90,10 @@ def score_file(args):
     file = pathlib.Path(args.embeddings)
     folder = result_folder(args.save_dir or file.with_name(file.stem + '_evaluation'))
     loaded = load_embeddings(file)
-    result = protocols.retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
-                                 clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True)
+    with engine_of(args, os.path.abspath(file)) as engine:
+        result = protocols.retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
+                                     clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True,
+                                     engine=engine)
     print(protocols.table(result))
     write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
     return loaded, folder

@@ -75,7 +75,7 @@ class EngineSession:
                 bar.update(len(images))
         return np.concatenate(rows)
 
-    def scores(self, split, extended=False, progress=False):
+    def scores(self, split, extended=False, progress=False, engine=None):
         """(result of the protocol, embeddings). An exported network has no classifier: accuracy is not measured."""
         args, embeddings = self.args, self.embed(split, progress)
         if self.data.pairs is not None:
@@ -84,7 +84,7 @@ class EngineSession:
                                              args.metric), embeddings
         return protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
                                    clustering=args.clustering if args.nmi else None, seed=args.seed,
-                                   extended=extended), embeddings
+                                   extended=extended, engine=engine), embeddings
 
     def list_unreadable(self, file):
         """Write the images that were left out because they cannot be read, if there are any, and say where."""

@@ -11,6 +11,7 @@ import models
 import recipes
 import samplers
 from commands import exported, train_flags
+from commands.cluster import HELP as CLUSTER_HELP
 from commands.parser import flags_of, known, parser_of, peek, positional
 from core.errors import UserError, pick_name
 from core.files import check_writable
@@ -38,6 +39,9 @@ def checkpoint_args(group):
 
 def embed_args(group):
     """Flags of the command embed."""
+    group.add_argument('--cluster', default='', metavar='local:N|tcp://HOST:PORT', help=CLUSTER_HELP)
+    group.add_argument('--shard', default='', metavar='I/N',
+                       help='embed the I-th of N parts of the images alone; `join` makes one file of all')
     group.add_argument('--part', choices=('test', 'train', 'val'), default='test',
                        help='which images: of the test classes, the training classes or those held out of them')
     group.add_argument('--output', default='', metavar='FILE',
@@ -47,6 +51,7 @@ def embed_args(group):
 
 def score_args(group):
     """Flags of the command evaluate."""
+    group.add_argument('--cluster', default='', metavar='local:N|tcp://HOST:PORT', help=CLUSTER_HELP)
     group.add_argument('--embeddings', default='', metavar='FILE.npz',
                        help='score these instead of a run (arrays embeddings, labels and, if there is, query)')
 

@@ -171,7 +171,8 @@ def page_table(paper):
         first, *others = dict.fromkeys(names)
         title = ', '.join([f'`{first}`', *(f'`_{name.rpartition("_")[2]}`' for name in others)])
         table.append([title, *(' · '.join(cell for _, cell in cells.get(one, [])) for one in data)])
-    return tables.markdown(['row', *data], table)
+    lines = [['row', *data], ['---'] * (len(data) + 1), *table]    # names in backquotes, which tables.markdown escapes
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def published_cell(row, known):

@@ -112,7 +112,7 @@ class Session:
             write_atomic(file, summary.unreadable_list(self.data))
             print(f'what cannot be read and is left out: {file}')
 
-    def scores(self, split, extended=False, progress=False):
+    def scores(self, split, extended=False, progress=False, engine=None):
         """(result of the retrieval protocol and, where the classes were trained, of classification, embeddings)."""
         args, result = self.args, {}
         if self.classifies:
@@ -129,7 +129,7 @@ class Session:
                                              args.metric), embeddings
         found = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
                                     clustering=args.clustering if args.nmi else None, seed=args.seed,
-                                    extended=extended, ctx=self.ctx[0])
+                                    extended=extended, ctx=self.ctx[0], engine=engine)
         return dict(found, **result), embeddings
 
     def class_weights(self):

@@ -36,7 +36,7 @@ class Criterion:
     warm_up = False
 
     num_classes = None    # classes that the loss has parameters for, None: it has none
-    rows = None    # images in the batch: a constant of the traced graph, for operators that need a size
+    batch_size = None    # images in the batch: a constant of the traced graph, for operators that need a size
 
     def __new__(cls, *args, **kwargs):
         """The class joined with gluon.HybridBlock: a criterion is a block, but its flags are read without MXNet."""
@@ -45,8 +45,8 @@ class Criterion:
     def __call__(self, out, batch):
         self.check_labels(batch.label)
         inputs = self.inputs(out, batch)
-        if self.rows != batch.label.shape[0]:
-            self.rows = batch.label.shape[0]
+        if self.batch_size != batch.label.shape[0]:
+            self.batch_size = batch.label.shape[0]
             self._clear_cached_op()    # hybridized: another batch size is traced anew
         return super().__call__(*inputs)
 

@@ -66,6 +66,6 @@ class Contrastive(Criterion):
         """embedding (n, D), label (n,) -> (1,)."""
         same = functional.same_label(F, label)
         # ORIGINAL: 1e-6 is added to each coordinate, which makes D slightly asymmetric.
-        distance = functional.squared_distances(F, embedding, embedding - 1e-6, self.rows)   # (n, n)
+        distance = functional.squared_distances(F, embedding, embedding - 1e-6, self.batch_size)   # (n, n)
         pair = same * distance + (1 - same) * F.relu(self.margin - distance)
         return F.mean(F.sum(pair, axis=1))

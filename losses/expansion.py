@@ -127,7 +127,7 @@ def pair_distances(F: Ops, x: Tensor, n: int, l2_norm: bool = True,
     """Distances that a pair loss needs of a batch x (B, D): (positive, negative), both (B, B).
 
     positive_ij is the distance of the originals, negative_ij the smallest between the points of i and those of j.
-    `distance(F, x, rows=N)` gives the (N, N) distances of N rows; rows: B if it is known (Criterion.rows).
+    `distance(F, x, rows=N)` gives the (N, N) distances of N rows; rows: B if it is known (Criterion.batch_size).
     """
     every = distance(F, expand(F, x, n, l2_norm), rows=expanded_rows(rows, n))
     negative = nearest(F, every, n + 1)

@@ -152,7 +152,7 @@ class HDC(Criterion):
 
     def hybrid_forward(self, F, embedding, positive, negative, count):
         """embedding (n, sum of dims), positive and negative (K, n, n), count (K,) -> (1,)."""
-        distance = F.stack(*[functional.squared_distances(F, part, rows=self.rows)
+        distance = F.stack(*[functional.squared_distances(F, part, rows=self.batch_size)
                              for part in self.depths(F, embedding)], axis=0)                  # (K, n, n)
         share = F.reshape(1 / F.maximum(count, 1), shape=(-1, 1, 1))                          # (K, 1, 1)
         loss = F.sum(F.broadcast_mul(positive * distance + self.factor * negative * F.relu(self.margin - distance),

@@ -30,6 +30,7 @@ class HeatedSoftmax(Criterion):
     label_smoothing : float, from 0 (off) to below 1
     alpha_decay, heat_up, nb_hu_epoch : bool, bool, int: schedule of alpha and of the learning rate
     better_init : bool, start from class means
+    warm_up : bool, one pass over the training set before the first epoch, which moves the BatchNorm statistics
 
     Inputs
     ------
@@ -59,7 +60,8 @@ class HeatedSoftmax(Criterion):
     warm_up = True
 
     def __init__(self, num_classes, embed_dim, alpha=1.0, l2_norm=False, norm_weights=False, learn_norm=False, bn=False,
-                 label_smoothing=0.0, alpha_decay=False, heat_up=False, nb_hu_epoch=20, better_init=False, **kwargs):
+                 label_smoothing=0.0, alpha_decay=False, heat_up=False, nb_hu_epoch=20, better_init=False,
+                 warm_up=True, **kwargs):
         from core.initializers import TruncatedNormal
         super().__init__(**kwargs)
         if learn_norm and not (l2_norm or norm_weights):
@@ -68,7 +70,7 @@ class HeatedSoftmax(Criterion):
         self.num_classes, self.embed_dim, self.label_smoothing = num_classes, embed_dim, label_smoothing
         self.l2_norm, self.norm_weights, self.learn_norm = l2_norm, norm_weights or l2_norm, learn_norm
         self.alpha_decay, self.heat_up, self.nb_hu_epoch = alpha_decay, heat_up, nb_hu_epoch
-        self.better_init = better_init
+        self.better_init, self.warm_up = better_init, warm_up
         # A BatchNorm bottleneck has features of norm about sqrt(D), which alpha makes up for.
         self.alpha0 = alpha / embed_dim ** 0.5 if bn else alpha
         self.head = 'bn' if bn else 'linear'
@@ -94,6 +96,9 @@ class HeatedSoftmax(Criterion):
                     ('heat_up', 'last epochs with alpha x 0.25 and learning rate x 0.1'))
         for name, text in switches:
             switch(group, '--' + name, help=text)
+        switch(group, '--warm_up', default=True,
+               help='before the first epoch one pass without an update moves the BatchNorm statistics (the retrieval '
+                    'program; MNIST has none)')
         group.add_argument('--alpha', type=bounded(float, 1e-6), default=1.0,
                            help='scale of the logits, the inverse temperature')
         group.add_argument('--nb_hu_epoch', type=bounded(int, 0), default=20,
@@ -108,7 +113,7 @@ class HeatedSoftmax(Criterion):
         return cls(num_classes, args.embed_dim, alpha=args.alpha, l2_norm=args.l2_norm, norm_weights=args.norm_weights,
                    learn_norm=args.learn_norm, bn=args.bn, label_smoothing=args.label_smoothing,
                    alpha_decay=args.alpha_decay, heat_up=args.heat_up, nb_hu_epoch=args.nb_hu_epoch,
-                   better_init=args.better_init)
+                   better_init=args.better_init, warm_up=args.warm_up)
 
     @staticmethod
     def needs_negatives(args):

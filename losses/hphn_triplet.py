@@ -96,7 +96,7 @@ class HPHNTriplet(Criterion):
     def hardest(self, F, x, label):
         """d_ap (B,) and d_an (B,)."""
         n = self.n_inner_pts
-        N = expansion.expanded_rows(self.rows, n)  # (n + 1) B
+        N = expansion.expanded_rows(self.batch_size, n)  # (n + 1) B
         D = published_distances(F, expansion.expand(F, x, n, self.ee_l2norm), N)  # (N, N)
         same = functional.same_label(F, label)  # (B, B)
         d_ap = F.max(F.slice_like(D, same) * same, axis=1)  # the first group are the originals

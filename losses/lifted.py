@@ -70,7 +70,7 @@ class LiftedStructure(Criterion):
 
     def hybrid_forward(self, F, embedding, label):
         D, nearest = expansion.pair_distances(F, embedding, self.n_inner_pts, self.ee_l2norm,
-                                              functional.euclidean_distances, self.rows)  # (B, B) each
+                                              functional.euclidean_distances, self.batch_size)  # (B, B) each
         same = functional.same_label(F, label)
         positive = same * functional.off_diagonal(F, label)
         has_negative = F.min(same, axis=1, keepdims=True) < 1  # (B, 1)

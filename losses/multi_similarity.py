@@ -80,7 +80,7 @@ class MultiSimilarity(Criterion):
         return out.embedding, batch.label
 
     def hybrid_forward(self, F, embedding, label):
-        S, hardest = expansion.pair_similarities(F, embedding, self.n_inner_pts, self.ee_l2norm, self.rows)  # (m, m)
+        S, hardest = expansion.pair_similarities(F, embedding, self.n_inner_pts, self.ee_l2norm, self.batch_size)
         same = functional.same_label(F, label)
         negative = 1 - same
         positive = same * functional.off_diagonal(F, label)

@@ -87,7 +87,7 @@ class NPair(Criterion):
 
     def similarities(self, F, anchor, positive, target):
         """f_i^T f_j^+, or its hardest counterpart where j is not the positive of i: (N, N)."""
-        n, pairs = self.n_inner_pts, None if self.rows is None else self.rows // 2
+        n, pairs = self.n_inner_pts, None if self.batch_size is None else self.batch_size // 2
         plain = functional.inner_products(F, anchor, positive, pairs)
         if not n:
             return plain

@@ -221,9 +221,10 @@ class SoftmaxRanking(Criterion):
         log_p = F.log_softmax(self.classifier(feature), axis=1)
         loss = -F.mean(F.pick(log_p, label, axis=1))
         if self.train_mode == 'hard':
-            return loss + self.triplet_loss_lambda * F.mean(batch_hard(F, embedding, label, self.margin, self.rows))
+            hard = batch_hard(F, embedding, label, self.margin, self.batch_size)
+            return loss + self.triplet_loss_lambda * F.mean(hard)
         if self.train_mode == 'semi_hard':
-            return loss + self.triplet_loss_lambda * semi_hard(F, embedding, label, self.margin, pairs, self.rows)
+            return loss + self.triplet_loss_lambda * semi_hard(F, embedding, label, self.margin, pairs, self.batch_size)
         if self.train_mode == 'center':
             return loss + self.center_lambda * center(F, embedding, label, centers)
         return loss

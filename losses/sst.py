@@ -81,7 +81,7 @@ class SST(Criterion):
 
     def hybrid_forward(self, F, embedding, target_anchor, impostor_anchor, impostor_target, valid):
         """embedding (n, D); valid (1,): 0 if there is no triplet; the others (T,) -> (1,)."""
-        distance = F.reshape(functional.squared_distances(F, embedding, rows=self.rows), shape=(-1,))    # (n * n)
+        distance = F.reshape(functional.squared_distances(F, embedding, rows=self.batch_size), shape=(-1,))    # (n * n)
         p = F.take(distance, target_anchor)
         n = 0.5 * (F.take(distance, impostor_anchor) + F.take(distance, impostor_target))
         return F.mean(functional.softplus(F, p - n)) * valid

@@ -89,7 +89,7 @@ class TripletSemiHard(Triplet):
 
     def hybrid_forward(self, F, embedding, label, pairs, valid):
         """embedding (n, D), label (n,), pairs (2, P), valid (P,) -> (1,)."""
-        to_positive, to_negative = self.pair_distances(F, embedding, self.rows)
+        to_positive, to_negative = self.pair_distances(F, embedding, self.batch_size)
         same = functional.same_label(F, label)
         anchor, positive = (F.reshape(F.slice_axis(pairs, axis=0, begin=k, end=k + 1), shape=(-1,)) for k in (0, 1))
         d_ap = F.pick(F.take(to_positive, anchor), positive, axis=1)                          # (P,)
@@ -138,7 +138,7 @@ class TripletBatchHard(Triplet):
 
     def hybrid_forward(self, F, embedding, label):
         """embedding (n, D), label (n,) -> (1,)."""
-        to_positive, to_negative = self.pair_distances(F, embedding, self.rows)
+        to_positive, to_negative = self.pair_distances(F, embedding, self.batch_size)
         same = functional.same_label(F, label)
         others = same * functional.off_diagonal(F, label)
         d_ap = hard_pairs.farthest_positive(F, to_positive, others)
@@ -214,7 +214,7 @@ class TripletLocal(Triplet):
 
     def hybrid_forward(self, F, embedding, anchor_positive, anchor_negative, valid):
         """embedding (n, D), positions (T,), valid (1,): 0 if there is no triplet -> (1,)."""
-        positive, negative = self.pair_distances(F, embedding, self.rows)
+        positive, negative = self.pair_distances(F, embedding, self.batch_size)
         difference = (F.take(F.reshape(positive, shape=(-1,)), anchor_positive)
                       - F.take(F.reshape(negative, shape=(-1,)), anchor_negative))
         return F.mean(self.hinge(F, difference)) * valid

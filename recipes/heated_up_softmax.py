@@ -58,8 +58,8 @@ def _published(name, data):
 MAPS = {'map_heated': {'alpha': 16.0, **HEAT}, **{f'map_{alpha:g}': {'alpha': alpha}
                                                   for alpha in (0.25, 4.0, 16.0, 32.0, 64.0)}}
 MNIST = {'loss': 'heated_softmax', **LN, 'backbone': 'lenet', 'image_size': 28, 'embed_dim': 2, 'transform': 'mnist',
-         'batch_size': 128, 'last_batch': 'discard', 'optim': 'adam', 'epsilon': 1e-8, 'lr': 0.001, 'wd': 0.0,
-         'epochs': 100, 'clustering': 'heated_up', 'eval_epoch_term': 1, 'display_step': 10, 'draw': True,
+         'batch_size': 128, 'last_batch': 'discard', 'warm_up': False, 'optim': 'adam', 'epsilon': 1e-8, 'lr': 0.001,
+         'wd': 0.0, 'epochs': 100, 'clustering': 'heated_up', 'eval_epoch_term': 1, 'display_step': 10, 'draw': True,
          'recallk': [1]}
 
 ROWS = [

@@ -37,7 +37,7 @@ LENET = Script([
     same('--display_step'), same('--seed'), switch('--draw', on=['--draw'], off=['--draw=false']),
 ], ('--loss=heated_softmax', '--data_name=mnist', '--backbone=lenet', '--pretrained=false', '--image_size=28',
     '--embed_dim=2', '--transform=mnist', '--batch_size=128', '--optim=adam', '--epsilon=1e-8', '--lr=0.01',
-    '--epochs=20', '--last_batch=discard', '--nmi', '--clustering=heated_up'))
+    '--epochs=20', '--last_batch=discard', '--warm_up=false', '--nmi', '--clustering=heated_up'))
 
 
 def launcher(script):

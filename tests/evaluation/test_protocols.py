@@ -27,6 +27,7 @@ def parse(*words):
     parser.add_argument('--save_dir', default='')
     parser.add_argument('--embeddings', default='')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--cluster', default='')
     return parser.parse_args(words)
 
 
@@ -228,4 +229,4 @@ def test_files_that_are_none(tmp_path):
 def test_flags_reach_the_protocol():
     args = parse('--recallk=1,2', '--metric=cosine', '--clustering=heated_up', '--nmi')
     assert vars(args) == vars(SimpleNamespace(recallk=[1, 2], metric='cosine', clustering='heated_up', nmi=True,
-                                              embeddings='', save_dir='', seed=0))
+                                              embeddings='', save_dir='', seed=0, cluster=''))
