@@ -129,6 +129,8 @@ def train(args, session, sampler, optimizer, run, source, workers):
         run.close()
         return 0
     result = outcome(args, run, state, before, session.found)
+    if workers.size > 1:
+        result.update(workers=workers.size, bytes_exchanged=workers.exchanged)
     run.write_json('result.json', result)
     run.board.add_setting(dict(vars(args), images_per_second=result['images_per_second']), finals(result))
     if args.figures:

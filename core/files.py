@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -140,7 +141,11 @@ def append_log(path: str | pathlib.Path, record: dict) -> None:
     with open(path, 'ab+', buffering=0) as file:
         if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b'\n':
             line = b'\n' + line
-        file.write(line)
+        size = file.seek(0, os.SEEK_END)
+        if file.write(line) != len(line):    # a full disk takes the beginning and says nothing
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_log(path: str | pathlib.Path) -> list[dict]:

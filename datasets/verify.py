@@ -11,7 +11,6 @@ import os
 import pathlib
 import sys
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -155,7 +154,7 @@ def _remembered(cache):
         with np.load(cache, allow_pickle=False) as file:
             keys, facts = file['keys'], file['facts']
         return {key.tobytes(): tuple(row) for key, row in zip(keys, facts.tolist())}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:       # there is none, or it is damaged: the files are looked at again
         return {}
 
 

@@ -76,11 +76,13 @@ def write(run, which, net, criterion, update, state, settings, plans=None):
         kept = find(run, which)
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
-        full = getattr(error, 'errno', None) == errno.ENOSPC or 'space' in str(error).lower() or \
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        full = getattr(error, 'errno', None) == errno.ENOSPC or 'Write incomplete' in reason or \
             shutil.disk_usage(run if run.exists() else '.').free < 1 << 20
-        raise UserError('{} the checkpoint {}: {}. {} Fix: free some space or set --save_dir'.format(
-            'The disk is full: could not write' if full else 'Could not write', run / which, error,
-            f'The last good checkpoint is still {kept}.' if kept else 'There was no earlier one.')) from error
+        begin = 'The disk is full: could not write' if full else 'Could not write'
+        end = f'The last good checkpoint is still {kept}.' if kept else 'There was no earlier one.'
+        raise UserError(f'{begin} the checkpoint {run / which}: {reason}. {end} Fix: free some space or set '
+                        '--save_dir') from error
     tidy(run, which, store / name)
     return store / name
 

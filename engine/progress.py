@@ -78,8 +78,8 @@ class Progress:
         words = [f'epoch {epoch:>4}', f'loss {loss:.4f}', f'lr {lr:.2e}', f'{speed:.0f} images/s']
         words += [f'accuracy {scores["accuracy"]:.4f}'] if 'accuracy' in scores else []
         held = 'val_recall' if 'val_recall' in scores else 'recall'
-        words += ['{}R@{} {:.4f}'.format('held-out ' if held == 'val_recall' else '', k, value)
-                  for k, value in scores.get(held, {}).items()]
+        whose = 'held-out ' if held == 'val_recall' else ''
+        words += [f'{whose}R@{k} {value:.4f}' for k, value in scores.get(held, {}).items()]
         print('  '.join(words + [f'{left} left'] * bool(left)), flush=True)
 
     def evaluation(self, epoch, result):

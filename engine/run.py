@@ -122,6 +122,10 @@ class Run:
     def log(self, kind, **values):
         """Append one line to log.jsonl. What a full disk refuses waits for the next line."""
         self.pending = (self.pending + [dict(kind=kind, **values)])[-WAITING:]
+        self.write_pending()
+
+    def write_pending(self):
+        """Write the lines that wait."""
         try:
             while self.pending:
                 append_log(self.folder / 'log.jsonl', self.pending[0])
@@ -146,16 +150,18 @@ class Run:
 
     def flush(self):
         """Bring every point to the disk."""
+        self.write_pending()
         self.board.flush()
 
     def discard(self):
-        """Remove the folder of a start that failed, if this process made it and it holds no checkpoint."""
+        """Remove the folder of a start that failed before the first step, if this process made it."""
         self.close()
-        if self.made and checkpoint.find(self.folder) is None:
+        if self.made and checkpoint.find(self.folder) is None and not (self.folder / 'log.jsonl').exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self):
         """Bring every point to the disk and let others write the folder."""
+        self.write_pending()
         self.board.close()
         if self.lock is not None:
             os.close(self.lock)

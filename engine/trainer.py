@@ -105,9 +105,9 @@ class Trainer:
     def check_finite(self):
         """NotFinite when an update has made a weight NaN or infinite: nothing of it may be kept as good."""
         if not self.update.finite():
-            raise NotFinite('weights are NaN or infinite after iteration {} (epoch {}). Fix: a lower --lr, or '
-                            '--grad_clip. {}'.format(self.state['iteration'], self.state['epoch'],
-                                                     last_good(checkpoint.find(self.run.folder))))
+            where, good = self.state, last_good(checkpoint.find(self.run.folder))
+            raise NotFinite(f'weights are NaN or infinite after iteration {where["iteration"]} (epoch '
+                            f'{where["epoch"]}). Fix: a lower --lr, or --grad_clip. {good}')
 
     def embed_train(self):
         """float32 (N, D) embeddings of the training set; of several workers the first embeds."""
@@ -242,11 +242,11 @@ class Trainer:
         listing = self.run.folder / 'not_finite.txt'
         with contextlib.suppress(OSError):
             write_atomic(listing, '\n'.join(names) + '\n')
-        raise NotFinite('the loss is {} at iteration {} (epoch {}). Images of the batch: {}{} (all {} in {}). '
-                        'Fix: a lower --lr, --grad_clip, or look at these images. {}'.format(
-                            value, self.state['iteration'], self.state['epoch'], ', '.join(names[:8]),
-                            ', ...' if len(names) > 8 else '', len(names), listing,
-                            last_good(checkpoint.find(self.run.folder))))
+        shown = ', '.join(names[:8]) + (', ...' if len(names) > 8 else '')
+        where, good = self.state, last_good(checkpoint.find(self.run.folder))
+        raise NotFinite(f'the loss is {value} at iteration {where["iteration"]} (epoch {where["epoch"]}). Images of '
+                        f'the batch: {shown} (all {len(names)} in {listing}). Fix: a lower --lr, --grad_clip, or look '
+                        f'at these images. {good}')
 
     def end_epoch(self, epoch):
         """Schedules, evaluation when it is due, log line, checkpoints."""

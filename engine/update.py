@@ -86,7 +86,7 @@ class Update:
             for index, state in updaters_of(trainer)[0].states.items():
                 name = self.place[id(parameters_of(trainer)[index])]
                 for part, array in flat(state):
-                    found['state/{}/{}/{}'.format(number, name, '.'.join(map(str, part)))] = array
+                    found[f'state/{number}/{name}/{".".join(map(str, part))}'] = array
         if self.gather > 1:
             for parameter in self.parameters():
                 for device, array in enumerate(parameter.list_grad()):

@@ -18,7 +18,7 @@ from core.runtime import mx, nd
 class Alone:
     """One process: nothing is exchanged."""
 
-    rank, size = 0, 1
+    rank, size, exchanged = 0, 1, 0
 
     def share(self, n: int) -> slice:
         """Rows of a batch of n images that this worker reads: all of them."""
@@ -50,12 +50,13 @@ class Workers:
     ----------
     rank : int, number of this worker from 0; worker 0 evaluates and writes
     size : int, number of workers
+    exchanged : int, bytes that this worker has sent and received
     """
 
     def __init__(self, kvstore):
         self.kvstore = kvstore
         self.rank, self.size = kvstore.rank, kvstore.num_workers
-        self.known = {}
+        self.known, self.exchanged = {}, 0
 
     def share(self, n: int) -> slice:
         """Rows of a batch of n images that this worker reads: n / size each, the first workers one more.
@@ -81,6 +82,7 @@ class Workers:
         """Add `array` (on the CPU) to what the workers sum under `name`; returns the number of the sum."""
         key = self._key(name, array.shape)
         self.kvstore.push(key, array)
+        self.exchanged += 2 * 4 * array.size       # float32, there now and back when it is pulled
         return key
 
     def _total(self, name, array):

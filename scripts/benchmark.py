@@ -21,6 +21,7 @@ BENCHMARKS = {
     'step': ('step', 'the share of the loss in a training step'),
     'gpu': ('gpu', 'a GPU checked against the CPU, and its throughput; scripts/gpu_check.sh calls it'),
     'chunks': ('chunks', 'memory of a training step with and without --grad_chunk'),
+    'workers': ('workers', 'steps a second and bytes exchanged of several workers on this machine'),
     'heads': ('heads', "what the ranking regulariser's second head adds to a training step"),
     'neighbourhoods': ('neighbourhoods', 'batches of local sampling, beside scikit-learn as the original '
                                                    'called it'),

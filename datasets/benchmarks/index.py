@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -62,21 +61,21 @@ def save(root, name, parsed):
 
 
 def load(root, name):
-    """Parsed of the index of `name`, or None if there is none, or the lists have changed since."""
-    path = folder(root) / f'index-{name}.npz'
+    """Parsed of the index of `name`, or None if there is none, it is damaged, or the lists have changed since."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with np.load(folder(root) / f'index-{name}.npz', allow_pickle=False) as file:
+            return _parsed(root, dict(file))
+    except Exception:       # whatever is wrong with it (zlib.error, KeyError, ...): the lists are read again
         return None
-    if int(arrays.get('version', -1)) != VERSION:
+
+
+def _parsed(root, arrays):
+    """Parsed of the arrays of an index, None if they are of another version or of other lists."""
+    if int(arrays['version']) != VERSION:
         return None
     written = str(arrays['signature'])
     lists = [pathlib.Path(root, row[0]) for row in json.loads(written)]
-    try:
-        if signature(root, lists) != written:
-            return None
-    except OSError:
+    if signature(root, lists) != written:
         return None
     parts = {}
     for split in ('train', 'test'):
@@ -85,7 +84,7 @@ def load(root, name):
             continue
         ids = arrays[split + '/name_id'].tolist()
         parts[split] = Part(unpack(arrays[split + '/paths']),
-                           class_names=dict(zip(ids, unpack(arrays[split + '/name']))) if ids else {},
-                           **{key: arrays.get(f'{split}/{key}') for key in ARRAYS})
+                            class_names=dict(zip(ids, unpack(arrays[split + '/name']))) if ids else {},
+                            **{key: arrays.get(f'{split}/{key}') for key in ARRAYS})
     pairs = {key[len('pairs/'):]: value for key, value in arrays.items() if key.startswith('pairs/')}
     return Parsed(parts['train'], parts['test'], pairs or None, lists, json.loads(str(arrays['notes'])))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 
 import pytest
 
@@ -46,3 +47,19 @@ def test_a_log_with_damaged_lines(tmp_path):
     with open(log, 'ab') as file:
         file.write(b'\xff\x00[1]\n7\n')
     assert files.read_log(log) == [{'step': 1}, {'step': 3}]
+
+
+def test_a_line_that_fits_only_in_part_is_no_line(tmp_path):
+    """A disk that is nearly full takes the beginning of a line without an error."""
+    log = tmp_path / 'log.jsonl'
+    files.append_log(log, {'step': 1})
+    before, limits = log.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match='log.jsonl'):
+            files.append_log(log, {'step': 2, 'loss': 0.5})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert log.read_bytes() == before
+    files.append_log(log, {'step': 3})
+    assert [line['step'] for line in files.read_log(log)] == [1, 3]

@@ -43,6 +43,21 @@ def test_a_damaged_index_is_not_used(published, tmp_path):
     assert len(benchmarks.load(root, name='sop', benchmark=fake).train) == 9
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_a_mutated_index_is_equal_or_not_used(published, tmp_path, seed):
+    fake, root = prepared(published, 'inshop', tmp_path / 'data'), tmp_path / 'data'
+    path, rng = index.folder(root) / 'index-inshop.npz', np.random.RandomState(seed)
+    good = path.read_bytes()
+    for _ in range(10):
+        damaged = bytearray(good)
+        for at in rng.randint(len(good), size=3):
+            damaged[at] = rng.randint(256)
+        path.write_bytes(damaged)
+        found = index.load(root, 'inshop')
+        if found is not None:
+            same(benchmarks.parse(fake, 'inshop', root), found)
+
+
 def test_a_set_of_the_size_of_sop_starts_from_its_index(tmp_path):
     n = 120_053
     class_id = np.arange(n) // 5 + 1

@@ -5,9 +5,11 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import losses
+import models
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TORCH_PYTHON = os.environ.get('TORCH_PYTHON', sys.executable)    # a Python with torch and pytorch-metric-learning
@@ -95,3 +97,11 @@ def test_chunks_take_less_memory():
                      '--embed_dim=8', '--grad_chunk=0,8')
     whole, parts = (int(line.split()[2]) for line in text.splitlines()[2:])
     assert parts < whole / 2
+
+
+def test_workers_exchange_every_gradient_once_there_and_back():
+    text = benchmark('workers', '--counts=2', '--backbone=convnet', '--image_size=24', '--batch_size=16', '--steps=4')
+    two, _, megabytes = text.splitlines()[-1].split()
+    net = models.build('convnet', embed_dim=128, image_size=24)
+    parameters = sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != 'null')
+    assert two == '2' and float(megabytes) == pytest.approx(2 * 4 * parameters / 1e6, rel=0.2)
