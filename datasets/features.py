@@ -14,7 +14,9 @@ from core.files import write_atomic
 
 def key_of(split, *facts):
     """Text that changes when a file of the split, its order or one of `facts` does; None for images without files."""
-    digest = hashlib.sha256(repr((facts, split.crop_box)).encode())
+    cut = split.crop_box or split.read_cut
+    stored = split.reader is not None      # of photos larger than it keeps a store has other pixels
+    digest = hashlib.sha256(repr((facts, cut, stored)).encode() + (split.boxes.tobytes() if cut else b''))
     for i in range(len(split)):
         try:
             status = os.stat(split.path(i))

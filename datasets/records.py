@@ -46,6 +46,7 @@ class Split:
     ----------
     labels : int64 (N,), 0..C-1
     crop_box : True: `read` cuts the image to its box
+    read_cut : True: what `reader` gives is cut to its box already (a store)
     """
 
     def __init__(self, class_id, paths=None, names=None, root='', classes=None, query=None, boxes=None,
@@ -69,7 +70,7 @@ class Split:
         self.super_label = None if super_label is None else np.asarray(super_label, dtype=np.int64)
         self.reader = reader
         self.rows = np.arange(n) if rows is None else np.asarray(rows, dtype=np.int64)
-        self.crop_box = False
+        self.crop_box = self.read_cut = False
         for name, value in (('paths', self.paths), ('query', self.query), ('boxes', self.boxes), ('rows', self.rows),
                             ('super_label', self.super_label)):
             if value is not None and len(value) != n:
@@ -119,7 +120,7 @@ class Split:
 
         part = Split(self.class_id[index], self.paths[index], [self.names[k] for k in at], self.root, classes,
                      take(self.query), take(self.boxes), take(self.super_label), self.reader, self.rows[index])
-        part.crop_box = self.crop_box
+        part.crop_box, part.read_cut = self.crop_box, self.read_cut
         return part
 
 

@@ -168,7 +168,7 @@ def connect(splits, content, form, parent, threads, log):
     packed = opened(folder, keys, [split.path(row) for split, row in where], make, row_of, form, threads, log)
     for split in splits:
         split.rows = np.array([packed[1][key.tobytes()] for key in image_keys(split)], dtype=np.int64)
-        split.reader, split.crop_box = packed[0].read, False
+        split.reader, split.read_cut, split.crop_box = packed[0].read, split.crop_box, False
 
 
 def opened(folder, keys, paths, make, row_of, form, threads, log):

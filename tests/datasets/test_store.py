@@ -9,6 +9,7 @@ import pytest
 import datasets
 from core.errors import UserError
 from datasets import packed, store
+from datasets.features import key_of
 from datasets.loader import Loader, sequential
 from datasets.records import Data, Split
 from datasets.transforms import get_transform
@@ -134,6 +135,18 @@ def test_two_processes_build_it_once(tmp_path):
     for thread in threads:
         thread.join()
     assert len(said) == 1
+
+
+def test_what_is_kept_of_stored_pictures_knows_that_they_are_cut(tmp_path):
+    keys = []
+    for crop_box in (False, True):
+        data = photos_as_they_are(tmp_path) if keys else photos(tmp_path)
+        if crop_box:
+            datasets.cut_to_boxes(data)
+        keys.append(key_of(data.train, 'trunk'))
+        attach(data, tmp_path / 'stores', 'margin')
+        keys.append(key_of(data.train.subset(np.arange(6)), 'trunk'))
+    assert len(set(keys)) == 4
 
 
 def test_a_bad_image_stops_the_build_and_is_named(tmp_path):
