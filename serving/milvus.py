@@ -128,7 +128,8 @@ class MilvusIndex:
         return False
 
     def prepare(self):
-        """Milvus builds by itself; says what is there."""
+        """Let Milvus index what was added; says what is there."""
+        self.save()
         return f'{self.kind} of Milvus over {len(self):,} images'
 
     def search(self, queries, k, labels=None):
@@ -244,7 +245,8 @@ class MilvusIndex:
         """Milvus keeps no such notes."""
 
     def save(self):
-        """Milvus keeps everything by itself."""
+        """Seal what was added: it was safe before, but is searched ten times slower until it is indexed."""
+        self._client.flush(IMAGES)
 
     def close(self):
         """Let go of the connection, and of the lock of Milvus Lite."""

@@ -258,3 +258,26 @@ def test_milvus_in_use_by_another_process_is_refused(tmp_path):
                           cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     index.close()
     assert 'is in use by another process' in done.stdout
+
+
+def test_milvus_lite_keeps_what_it_acknowledged_through_kill_9(tmp_path):
+    milvus_or_skip()
+    import subprocess
+    import sys
+    name, root = str(tmp_path / 'x.db'), os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = f'import numpy as np\nfrom serving.milvus import MilvusIndex\nfrom serving.store import File\n' \
+           f'index = MilvusIndex({name!r}, write=True, about=dict(dim=4, model="m", root="/"))\nk = len(index)\n' \
+           'while True:\n    index.add([File(f"a/{k + i}", "a", 1, 1) for i in range(5)], np.full((5, 4), k))\n' \
+           '    k += 5\n    print(k, flush=True)\n'
+    for lines in (4, 9):
+        child = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, cwd=root)
+        told = [child.stdout.readline() for _ in range(lines)]
+        child.kill()
+        told += child.stdout.read().split('\n')[:-1]
+        child.wait()
+        acknowledged = max(map(int, told))
+        index = opened(name)
+        paths = sorted(image.path for image in index.page(limit=10000))
+        index.close()
+        assert len(paths) == len(set(paths)) >= acknowledged
+        assert {f'a/{k}' for k in range(acknowledged)} <= set(paths)
