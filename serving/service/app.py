@@ -84,6 +84,7 @@ def create_app(index, encoder, settings=None):
 
     app = FastAPI(title='gluon-dml', version=core.__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
                   description='Visual search over an index of photos.')
+    app.openapi_version = '3.0.3'       # which the packaged Swagger UI reads
     app.state.library, app.state.metrics, app.state.settings = library, metrics, settings
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     if '*' not in settings.hosts:

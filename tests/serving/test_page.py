@@ -152,6 +152,16 @@ def test_the_keyboard_alone_is_enough(page):
     assert len(found(page)) == 24 and '#like=' in page.url
 
 
+def test_the_description_of_the_interface_is_drawn(page, live):
+    page.goto(live.url + '/docs')
+    page.wait_for_selector('.opblock')
+    assert page.locator('.opblock').count() == 10
+    page.click('.opblock-summary-path >> text=/search')
+    page.wait_for_selector('.opblock-body')
+    page.goto(live.url)         # what stands in Swagger UI is not ours to check
+    page.wait_for_selector('.card')
+
+
 def test_what_is_no_picture_is_told(page):
     page.set_input_files('#file', {'name': 'letter.txt', 'mimeType': 'text/plain', 'buffer': b'dear'})
     page.wait_for_selector('#alert:not([hidden])')
