@@ -109,7 +109,8 @@ class HeatedSoftmax(Criterion):
     @classmethod
     def from_args(cls, args, num_classes):
         """Build from parsed flags."""
-        check_epochs(args.heat_up, args.nb_hu_epoch, args.epochs)
+        if args.heat_up:
+            check_epochs(args.nb_hu_epoch, args.epochs)
         return cls(num_classes, args.embed_dim, alpha=args.alpha, l2_norm=args.l2_norm, norm_weights=args.norm_weights,
                    learn_norm=args.learn_norm, bn=args.bn, label_smoothing=args.label_smoothing,
                    alpha_decay=args.alpha_decay, heat_up=args.heat_up, nb_hu_epoch=args.nb_hu_epoch,
@@ -142,7 +143,8 @@ class HeatedSoftmax(Criterion):
 
     def schedule(self, epoch, epochs):
         """(alpha, factor on the learning rate) of epoch `epoch` of `epochs`, as Python floats."""
-        check_epochs(self.heat_up, self.nb_hu_epoch, epochs)
+        if self.heat_up:
+            check_epochs(self.nb_hu_epoch, epochs)
         alpha, factor = self.alpha0, 1.0
         if self.alpha_decay:
             alpha, factor = alpha / 1.41 ** (epoch // 10), 0.562 ** (epoch // 10)
@@ -187,9 +189,9 @@ class HeatedSoftmax(Criterion):
         return (l2_normalize(nd, weight, floor=TF_FLOOR) if self.norm_weights else weight).asnumpy()
 
 
-def check_epochs(heat_up: bool, nb_hu_epoch: int, epochs: int) -> None:
+def check_epochs(nb_hu_epoch: int, epochs: int) -> None:
     """Raise UserError when the heating up lies before the first epoch. As many epochs as there are leave a cold one."""
-    if heat_up and nb_hu_epoch > epochs:
+    if nb_hu_epoch > epochs:
         raise UserError(f'--nb_hu_epoch={nb_hu_epoch} is more than --epochs={epochs}: the softmax would never be '
                         f'heated up. Fix: --nb_hu_epoch={epochs} or less')
 

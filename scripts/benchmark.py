@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from core.errors import UserError, pick_name  # noqa: E402
+from core.files import write_json  # noqa: E402
 from core.interpreter import enter_virtual_environment  # noqa: E402
 
 # name -> (module, what it measures)
@@ -52,7 +53,11 @@ def main(argv):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(benchmark=name)
     module.add_args(parser)
-    module.run(parser.parse_args(argv[1:]))
+    parser.add_argument('--json', metavar='FILE', help='also write the numbers to this file')
+    args = parser.parse_args(argv[1:])
+    numbers = module.run(args)
+    if args.json:
+        write_json(args.json, numbers)
     return 0
 
 
