@@ -119,6 +119,18 @@ class Kept:
         return None
 
 
+def test_what_does_not_fit_into_the_memory_is_read_in_blocks(tmp_path, monkeypatch, capsys):
+    from commands import evaluate
+    x, labels, _ = clustered(1)
+    save_embeddings(tmp_path / 'x.npz', x, labels)
+    flags, results = ['evaluate', f'--embeddings={tmp_path / "x.npz"}', '--recallk=1,10'], []
+    for free in (evaluate.free_memory(), 1000):
+        monkeypatch.setattr(evaluate, 'free_memory', lambda free=free: free)
+        assert main.main(flags + [f'--save_dir={tmp_path / str(free)}']) == 0
+        results.append(json.loads((tmp_path / str(free) / 'result.json').read_text())['selection'])
+    assert results[0] == results[1] and 'block by block' in capsys.readouterr().out
+
+
 def test_bad_addresses_are_named():
     for address in ('local', 'local:0', 'somewhere'):
         with pytest.raises(UserError, match='Legal values: local:4'):
