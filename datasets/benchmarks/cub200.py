@@ -67,7 +67,7 @@ def read_2010(root, name):
 
 
 BENCHMARK_2010 = Benchmark(
-    title='CUB-200 (2010)',
+    title='CUB-200 (2010) crops',
     protocols={'cub200_2010': 'zero-shot'},
     aliases={'CUB_200_2010': 'cub200_2010'},
     read=read_2010,
