@@ -16,7 +16,7 @@ from core.gluon_internals import named_parameters
 from core.runtime import gluon, nd
 from engine import checkpoint
 
-STEP = int(os.environ.get('GLUON_DML_FAULT_STEP', 4))    # 1: every second operation of a pair, in minutes
+STEP = int(os.environ.get('GLUON_DML_FAULT_STEP', 9))    # 1: every second operation of a pair, in minutes
 OPERATIONS = {'open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.symlink'}
 
 
