@@ -32,6 +32,29 @@ def number(text, bits):
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), 'big') >> (64 - bits)
 
 
+class Unavailable(UserError):
+    """Milvus does not answer, or answers with an error."""
+
+
+class _Client:
+    """MilvusClient whose errors are sentences."""
+
+    def __init__(self, client, address):
+        self._client, self._address = client, address
+
+    def __getattr__(self, name):
+        method = getattr(self._client, name)
+
+        def call(*args, **options):
+            from pymilvus import MilvusException
+            try:
+                return method(*args, **options)
+            except MilvusException as error:
+                reason = ' '.join(str(error.message).split())[:300]
+                raise Unavailable(f'Milvus at {self._address} refuses ({name}): {reason}') from error
+        return call
+
+
 class MilvusIndex:
     """Images and their vectors in Milvus; see serving.index for the interface that it shares with LocalIndex.
 
@@ -43,42 +66,53 @@ class MilvusIndex:
 
     def __init__(self, address, write=False, about=None, backend=None, recall=None, tell=print):
         self.address, self.write, self.lost, self._tell = str(address), write, 0, tell
+        self._remote = '://' in self.address
         self._client = self._connect()
         try:
-            if not self._client.has_collection(IMAGES) or not self._client.has_collection(ABOUT):
+            self.about = self._read_about()
+            if self.about is None:
                 if about is None:
                     raise UserError(f'{address} holds no index. Fix: python3 main.py index --images=PHOTOS '
                                     f'--index={address}')
                 self._create(dict(about, version=VERSION, created=time.time(), backend=backend or 'flat'))
+                self.about = self._read_about()
             self._client.load_collection(IMAGES)
-            self.about = json.loads(self._ask(ABOUT, '', ['json'], limit=1)[0]['json'])
             if self.about.get('version') != VERSION:
                 raise UserError(f'{address} was made by another version of this program. Fix: make it again')
+            self.kind, self.dim = self.about['backend'], int(self.about['dim'])
+            if backend and backend != self.kind:
+                raise UserError(f'--backend={backend}: {address} was made with {self.kind}, and Milvus keeps it. Fix: '
+                                'make another index')
         except BaseException:
             self.close()
             raise
-        self.kind, self.dim = self.about['backend'], int(self.about['dim'])
-        if backend and backend != self.kind:
-            raise UserError(f'--backend={backend}: {address} was made with {self.kind}, and Milvus keeps it. Fix: make '
-                            'another index')
 
     def _connect(self):
         try:
             from pymilvus import MilvusClient
-            if not self.address.startswith(('http', 'tcp')):
+            if not self._remote:
                 import milvus_lite  # noqa: F401
         except ImportError as error:
             raise UserError(f'--index={self.address} needs Milvus ({error}). Fix: pip install -r '
                             'requirements-milvus.txt') from error
-        logging.getLogger('pymilvus').setLevel(logging.CRITICAL)     # its errors are raised as well
+        for name in ('pymilvus', 'milvus_lite'):
+            logging.getLogger(name).setLevel(logging.CRITICAL)     # their errors are raised as well
         try:
-            return MilvusClient(self.address, timeout=30)
+            return _Client(MilvusClient(self.address, timeout=30), self.address)
         except Exception as error:      # pymilvus, grpc and milvus-lite raise classes of their own
             reason = ' '.join(str(error.__cause__ or error).split())[:300]
             if 'lock' in reason or 'Open local milvus failed' in str(error):
                 raise UserError(f'{self.address} is in use by another process. Fix: stop it, or use an address of a '
                                 'cluster, which many can use') from error
-            raise UserError(f'--index={self.address} cannot be reached: {reason}') from error
+            raise Unavailable(f'--index={self.address} cannot be reached: {reason}') from error
+
+    def _read_about(self):
+        """The dict `about`; None where there is none, or where its making was cut off, which nothing was added to."""
+        if not self._client.has_collection(IMAGES) or not self._client.has_collection(ABOUT):
+            return None
+        self._client.load_collection(ABOUT)
+        found = self._ask(ABOUT, '', ['json'], limit=1)
+        return json.loads(found[0]['json']) if found else None
 
     def _create(self, about):
         from pymilvus import DataType
@@ -251,3 +285,6 @@ class MilvusIndex:
     def close(self):
         """Let go of the connection, and of the lock of Milvus Lite."""
         self._client.close()
+        if not self._remote:
+            from milvus_lite.server_manager import server_manager_instance
+            server_manager_instance.release_server(self.address)

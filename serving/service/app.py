@@ -20,6 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 import core
 from core.errors import UserError
 from serving.duplicates import NEAR
+from serving.milvus import Unavailable
 from serving.service.batching import Batcher
 from serving.service.bodies import Pictures
 from serving.service.gate import Gate
@@ -92,7 +93,8 @@ def create_app(index, encoder, settings=None):
 
     @app.exception_handler(UserError)
     async def user_error(request, error):
-        return JSONResponse({'detail': str(error)}, 507 if 'is full' in str(error) else 422)
+        status = 503 if isinstance(error, Unavailable) else 507 if 'is full' in str(error) else 422
+        return JSONResponse({'detail': str(error)}, status)
 
     def needs_token(request):
         if settings.token is None:

@@ -225,6 +225,19 @@ def test_many_dead_rows_are_compacted(tmp_path, monkeypatch):
     index.close()
 
 
+def test_milvus_that_fails_or_is_not_there_is_one_sentence(tmp_path):
+    milvus_or_skip()
+    with pytest.raises(UserError, match='cannot be reached'):
+        opened('http://127.0.0.1:9')
+    name = str(tmp_path / 'x.db')
+    build(name, album(tmp_path / 'photos'))
+    index = opened(name)
+    index._client.drop_collection('images')
+    with pytest.raises(UserError, match=r'^Milvus at .*x.db refuses \(search\): '):
+        index.search(np.zeros((1, 48)), 3)
+    index.close()
+
+
 def test_two_paths_with_one_hash_get_two_ids(tmp_path, monkeypatch):
     milvus_or_skip()
     monkeypatch.setattr('serving.milvus.number', lambda text, bits: 7)
