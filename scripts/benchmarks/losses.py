@@ -183,6 +183,7 @@ class Ours:
         parser = argparse.ArgumentParser(conflict_handler='resolve')
         for key in ('batch_size', 'num_instances', 'embed_dim'):
             parser.add_argument('--' + key, default=spec[key])
+        parser.add_argument('--epochs', default=60)
         cls.add_args(parser)
         settings = recipes.defaults(name)
         parser.set_defaults(**{key: settings[key] for key in ('margin', 'ee_l2norm') if key in settings})
