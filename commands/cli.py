@@ -36,6 +36,7 @@ COMMANDS = {
     'rows': 'run published rows: prepare, train, score, compare',
     'compare': 'train several losses under equal conditions and compare them, with intervals',
     'evidence': "test the papers' claims on photographs, resumable, with verdicts",
+    'reproduce': 'run a row of docs/results.csv again: old | new',
     'report': 'one page and one table of several runs',
     'index': 'embed a folder of photos, to search it',
     'search': 'the indexed photos nearest to a picture',

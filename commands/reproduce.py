@@ -1,0 +1,102 @@
+"""`python3 main.py reproduce ROW --data_root=DIR --weights_root=DIR`: a row of docs/results.csv again, old | new."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pathlib
+import shlex
+import statistics
+
+from commands import children
+from core.errors import UserError, pick_name
+from core.flags import ints, path
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / 'docs' / 'results.csv'
+RULE = 'last epoch'
+
+
+def add_args(parser) -> None:
+    """Flags of reproduce."""
+    parser.add_argument('row', metavar='ROW', nargs='?', default='',
+                        help='method of a row of docs/results.csv; none: list them')
+    parser.add_argument('--data_root', type=path, default='', metavar='DIR', help='stands for DATA/ in its command')
+    parser.add_argument('--weights_root', type=path, default='', metavar='DIR',
+                        help='stands for WEIGHTS/ in its command')
+    parser.add_argument('--seeds', type=ints, default=[], help="seeds, comma separated; none: the row's own")
+    parser.add_argument('--save_dir', type=path, default='', metavar='DIR', help='instead of runs/reproduce')
+
+
+def rows(file=RESULTS) -> dict[str, dict]:
+    """{method: row} of the last epochs in a results file; two data sets of one method are told apart by their name."""
+    with open(file, newline='', encoding='utf-8') as stream:
+        found = [row for row in csv.DictReader(stream) if row['epoch_rule'] == RULE]
+    methods = [row['method'] for row in found]
+    return {row['method'] if methods.count(row['method']) == 1 else f'{row["method"]} on {row["data"]}': row
+            for row in found}
+
+
+def words(row, data_root, weights_root) -> list[str]:
+    """The words of a row's command after main.py, with the roots in their place.
+
+    Raises
+    ------
+    UserError : the command needs a root that was not given
+    """
+    found = []
+    for word in shlex.split(row['command'])[2:]:
+        flag, _, value = word.partition('=')
+        for name, root in (('data', data_root), ('weights', weights_root)):
+            if value.startswith(name.upper() + '/'):
+                if not root:
+                    raise UserError(f'{word}: --{name}_root=DIR says where {value} lies')
+                word = f'{flag}={os.path.join(root, value.partition("/")[2])}'
+        found.append(word)
+    return found
+
+
+def comparison(row, results) -> str:
+    """Markdown of the row's figures beside those of new runs (their `selection` of the last epoch)."""
+    def figures(name):
+        if name.startswith('recall@'):
+            return [one['recall'].get(name.partition('@')[2]) for one in results]
+        return [one.get(name) for one in results]
+    lines = ['| metric | old | new | difference |', '|---|---|---|---|']
+    for key in row:
+        name = key[:-len('_mean')]
+        if not key.endswith('_mean') or not row[key] or None in figures(name):
+            continue
+        new, old = 100 * statistics.mean(figures(name)), 100 * float(row[key])
+        spread = f' ± {100 * float(row[name + "_std"]):.1f}' if row.get(name + '_std') else ''
+        ours = f' ± {100 * statistics.stdev(figures(name)):.1f}' if len(results) > 1 else ''
+        lines.append(f'| {name} | {old:.1f}{spread} | {new:.1f}{ours} | {new - old:+.1f} |')
+    return '\n'.join(lines)
+
+
+def run(args) -> int:
+    """The command; returns the exit status."""
+    known = rows()
+    if not args.row:
+        print('\n'.join(f'{name}  ({row["data"]}, seeds {row["seeds"]}, commit {row["commit"]})'
+                        for name, row in known.items()))
+        return 0
+    name = pick_name('ROW', args.row, known)
+    row, results = known[name], []
+    command = words(row, args.data_root, args.weights_root)
+    slug = ''.join(c if c.isalnum() else '_' for c in name)
+    folder = pathlib.Path(args.save_dir or ROOT / 'runs' / 'reproduce', slug)
+    seeds = args.seeds or [int(seed) for seed in row['seeds'].split()]
+    for seed in seeds:
+        place = folder / f'seed{seed}'
+        if not (place / 'result.json').exists():
+            started = any((place / part).exists() for part in ('last', 'checkpoints'))
+            status = children.call([f'--resume={place}'] if started else
+                                   [*command, f'--seed={seed}', f'--save_dir={place}'])
+            if status:
+                return status
+        results.append(json.loads((place / 'result.json').read_text(encoding='utf-8'))['selection']['last'])
+    print(f'\n{name} ({row["data"]}), {RULE}; old: seeds {row["seeds"]}, commit {row["commit"]}; new: seeds '
+          f'{" ".join(map(str, seeds))}\n\n{comparison(row, results)}\n-> {folder}')
+    return 0
