@@ -7,13 +7,30 @@ from typing import Any
 
 from core.errors import UserError
 from core.runtime import mx
+from core.text import count as plural
 
 
 def contexts(gpu_idx: str | None, say: Callable[[str], Any] = print) -> list:
     """--gpu_idx -> list of MXNet contexts.
 
+    Parameters
+    ----------
     gpu_idx : '' picks GPU 0 when there is one and otherwise the CPU, and says so; 'cpu' or '-1' asks for the CPU;
-        '0' or '0,1' asks for these GPUs and is an error when one of them is not there.
+        '0' or '0,1' asks for these GPUs
+    say : function that prints one line
+
+    Returns
+    -------
+    list of MXNet contexts
+
+    Raises
+    ------
+    UserError : no list of numbers, or a GPU that is not there
+
+    Example
+    -------
+    >>> contexts('cpu')
+    [cpu(0)]
     """
     text = str(gpu_idx if gpu_idx is not None else '').strip().lower()
     count = mx.context.num_gpus()
@@ -27,11 +44,9 @@ def contexts(gpu_idx: str | None, say: Callable[[str], Any] = print) -> list:
         wanted = [int(part) for part in text.split(',')]
     except ValueError:
         raise UserError(f'--gpu_idx={gpu_idx} is not a list of GPU numbers. Legal values: empty (choose), cpu, 0, '
-                        '0,1, ...'
-                        ) from None
+                        '0,1, ...') from None
     missing = [index for index in wanted if not 0 <= index < count]
     if missing:
-        raise UserError('--gpu_idx={}: this machine has {} usable GPU{} for the installed MXNet. Fix: --gpu_idx= '
-                        '(chooses by itself), --gpu_idx=cpu, or bash scripts/setup.sh --gpu'
-                        .format(gpu_idx, count, '' if count == 1 else 's'))
+        raise UserError(f'--gpu_idx={gpu_idx}: this machine has {plural(count, "usable GPU")} for the installed MXNet. '
+                        'Fix: --gpu_idx= (chooses by itself), --gpu_idx=cpu, or bash scripts/setup.sh --gpu')
     return [mx.gpu(index) for index in wanted]

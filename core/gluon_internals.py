@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from core.runtime import gluon, nd
@@ -73,7 +74,7 @@ def gluoncv2_models() -> dict[str, Any]:
     return model_provider._models
 
 
-def NamedSymbolBlock(output, data, net):
+def NamedSymbolBlock(output, data, net) -> gluon.SymbolBlock:
     """A SymbolBlock whose parameters have the names of `named_parameters(net)` instead of those of its graph."""
     return _named_symbol_block()(output, data, net)
 
@@ -112,7 +113,7 @@ def set_update_counts(optimizer, counts: dict[int, dict[int, int]]) -> None:
     optimizer._index_update_count = counts.setdefault(0, {})
 
 
-def onnx_converter(operator: str):
+def onnx_converter(operator: str) -> Callable:
     """Decorator: teach MXNet's ONNX exporter an operator.
 
     The function gets (name, inputs, attributes, constant) and returns ONNX nodes, the last of which makes `name`;

@@ -1,9 +1,11 @@
 """Rows of length one. Each original guards against a zero row in its own way: the guard is a named value here."""
 
+from typing import Any
+
 import numpy as np
 
 
-def l2_normalize(F, x, eps: float = 1e-10, floor: float = 0.0):
+def l2_normalize(F, x, eps: float = 1e-10, floor: float = 0.0) -> Any:
     r"""Each row of x (n, D) divided by its Euclidean length: (n, D). A zero row stays zero.
 
     .. math:: \hat x_i = x_i / \sqrt{\sum_d x_{id}^2 + \epsilon} \quad\text{or}\quad

@@ -66,14 +66,12 @@ def explain_import_error(error: Exception, distribution: str | None) -> str:
         return f'MXNet is not installed in {sys.prefix}. Fix: bash scripts/setup.sh'
     if 'libcuda.so' in text:
         return (f'{distribution} is installed, but there is no NVIDIA driver on this machine (libcuda.so.1 is '
-                'missing). '
-                'Fix: install the driver, or bash scripts/setup.sh --cpu')
+                'missing). Fix: install the driver, or bash scripts/setup.sh --cpu')
     if '.so' in text and 'cannot open shared object' in text:
         library = text.split(':')[0]
         return (f'{distribution} needs the library {library}, which this machine does not have. Fix: bash '
-                'scripts/setup.sh for CUDA '
-                'libraries, or your package manager (Debian: apt-get install libgomp1 libquadmath0) '
-                'for the others')
+                'scripts/setup.sh for CUDA libraries, or your package manager for the others (Debian: apt-get install '
+                'libgomp1 libquadmath0)')
     return f'import mxnet failed: {text}'
 
 

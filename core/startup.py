@@ -20,7 +20,7 @@ class Finder:
     """Finds nothing; the first search for MXNet is the moment to prepare its import."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):
+    def find_spec(name, path=None, target=None) -> None:
         """Part of the protocol of sys.meta_path."""
         if name == 'mxnet':
             sys.meta_path.remove(Finder)
