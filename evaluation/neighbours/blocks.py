@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,7 +26,7 @@ ROWS = 2 ** 14      # queries of a task
 COLUMNS = 2 ** 17   # gallery items of a task: 64 MB of float32 with D = 128; a task takes seconds
 
 
-def here(function, tasks):
+def here(function, tasks) -> Iterator:
     """Results of function(*task) for every task, one after the other, in this process."""
     return (function(*task) for task in tasks)
 
@@ -157,7 +158,7 @@ class Blocks:
         return {one: float(total / (one * answerable.sum())) for one, total in zip(ks, hits)}
 
 
-def local(own, start, size):
+def local(own, start, size) -> np.ndarray:
     """Positions of the queries in a piece of the gallery, -1 for those that are not in it."""
     return np.where((own >= start) & (own < start + size), own - start, -1)
 
@@ -169,7 +170,7 @@ def _opened(file, changed):
     return load_embeddings(file).embeddings
 
 
-def rows_of(source, rows):
+def rows_of(source, rows) -> np.ndarray:
     """float32 rows of embeddings that are an array, or lie in a file."""
     if isinstance(source, str):
         source = _opened(source, os.path.getmtime(source))
@@ -182,7 +183,7 @@ def _scores(source, metric, queries, galleries):
     return Scores(rows_of(source, rows), metric), place[len(galleries):], place[:len(galleries)]
 
 
-def positives_task(source, metric, queries, galleries, query_labels, gallery_labels):
+def positives_task(source, metric, queries, galleries, query_labels, gallery_labels) -> tuple:
     """(score, position, least) of queries that all have a positive among these galleries.
 
     score float64 (Q,) and position int64 (Q,) among the galleries of the best positive; least float64 (Q,): no positive
@@ -203,7 +204,7 @@ def _own(queries, galleries):
     return np.where(galleries[place] == queries, place, -1)
 
 
-def lists_task(source, metric, queries, galleries, own, depth, best, position, least):
+def lists_task(source, metric, queries, galleries, own, depth, best, position, least) -> tuple:
     """What a piece of the gallery adds to the ranks of some queries.
 
     Returns
@@ -223,7 +224,7 @@ def lists_task(source, metric, queries, galleries, own, depth, best, position, l
     return count, closed, lists.crowded, row[keep], column[keep], score[keep]
 
 
-def sorted_task(source, metric, queries, galleries, query_labels, gallery_labels):
+def sorted_task(source, metric, queries, galleries, query_labels, gallery_labels) -> tuple:
     """(best, average_precision, r_precision) of queries that have a positive, by a float64 sort of the whole row."""
     scores, mine, others = _scores(source, metric, queries, galleries)
     labels = np.zeros(len(scores.x), dtype=np.int64)
@@ -232,7 +233,7 @@ def sorted_task(source, metric, queries, galleries, query_labels, gallery_labels
     return best, average, share
 
 
-def nearest_task(source, metric, queries, galleries, own, k):
+def nearest_task(source, metric, queries, galleries, own, k) -> tuple:
     """(index int64 (Q, k) rows of the embeddings, score float64 (Q, k)) of the k nearest in a piece of the gallery."""
     scores, mine, others = _scores(source, metric, queries, galleries)
     index, score = search.nearest(scores, k, mine, others, own)

@@ -15,7 +15,7 @@ PAIRS = 2 ** 16    # at most about so many pairs wait for their float64 scores
 
 
 def best_positives(products: Filter, scores: Scores, labels: np.ndarray, queries: np.ndarray, galleries: np.ndarray,
-                   own: np.ndarray, wanted: np.ndarray):
+                   own: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the wanted queries' positives score.
 
     Parameters

@@ -103,7 +103,7 @@ def most_neighbours(n: int, query=None, gallery=None) -> int:
     return len(galleries) - int((own >= 0).any())
 
 
-def by_sorting(scores, queries, galleries, own, work):
+def by_sorting(scores, queries, galleries, own, work) -> None:
     """Call work(query number, float64 scores (G,)) for every query; the score of the query itself is -inf."""
     for start, panel in scores.panels(queries, galleries):
         def one(i, panel=panel, start=start):
@@ -123,7 +123,7 @@ def _first(row, k):
     return np.argsort(-row, kind='stable')
 
 
-def count_positives(labels, queries, galleries, own):
+def count_positives(labels, queries, galleries, own) -> np.ndarray:
     """int64 (Q,): gallery items of each query's class, itself left out. labels: int (N,), 0..C-1."""
     return np.bincount(labels[galleries], minlength=labels.max() + 1)[labels[queries]] - (own >= 0)
 
@@ -177,12 +177,12 @@ def empty_ranks(labels, queries, galleries, own) -> Ranks:
                  np.zeros(len(queries)), np.zeros(len(queries)), most)
 
 
-def for_sorting(positives, n_gallery, small):
+def for_sorting(positives, n_gallery, small) -> np.ndarray:
     """bool (Q,): queries with a positive whose whole row is sorted, see SMALL and LONG_SHARE."""
     return (positives > 0) & ((positives > n_gallery // LONG_SHARE) | (n_gallery <= small))
 
 
-def sorted_ranks(scores, labels, queries, galleries, own):
+def sorted_ranks(scores, labels, queries, galleries, own) -> tuple:
     """(best, positives, average_precision, r_precision) of queries that have a positive, by a float64 sort each."""
     best, found = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
     average, share = np.zeros(len(queries)), np.zeros(len(queries))
@@ -201,7 +201,7 @@ def sorted_ranks(scores, labels, queries, galleries, own):
     return best, found, average, share
 
 
-def precision_of_lists(row, place, hit, depth):
+def precision_of_lists(row, place, hit, depth) -> tuple[np.ndarray, np.ndarray]:
     """(average_precision, r_precision) float64 (Q,) of lists sorted by query and place, each cut at its depth R.
 
     row, place : int64 (E,) query and place of an entry; hit : bool (E,), it is a positive; depth : int64 (Q,)

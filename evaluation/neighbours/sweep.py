@@ -9,6 +9,10 @@ These comparisons are bound by memory; tiles of 16 to 64 rows and products of 25
 within the noise of a measurement. One compiled loop over a product, in place of NumPy's four, is left to gain.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
 import numpy as np
 from tqdm import tqdm
 
@@ -20,7 +24,7 @@ COLUMNS = 8192  # of a product: NumPy's comparison with one threshold for each r
 TILE = 64       # rows that a thread treats at a time, 2 MB; at most 255, as counts are added in bytes
 
 
-def tiles(block, thresholds, first):
+def tiles(block, thresholds, first) -> list:
     """Counts and lists of some rows of a block, a tile at a time: a tile stays in a processor's own cache.
 
     thresholds : (low, high) of the queries of the rows and, where these are queries too, of the columns
@@ -67,7 +71,7 @@ def tiles(block, thresholds, first):
     return found
 
 
-def blocks_of(queries, galleries, symmetric):
+def blocks_of(queries, galleries, symmetric) -> Iterator[tuple[slice, slice]]:
     """(rows, columns) slices of the products that are needed.
 
     Of a symmetric matrix: a square on the diagonal, which serves its rows, and what is right of it.
@@ -80,7 +84,7 @@ def blocks_of(queries, galleries, symmetric):
             yield rows, slice(j, min(j + COLUMNS, galleries))
 
 
-def sweep(products, low, high, own, count, report):
+def sweep(products, low, high, own, count, report) -> None:
     """Pass over all products of a Filter.
 
     Parameters

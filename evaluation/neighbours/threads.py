@@ -1,8 +1,10 @@
 """The threads that treat pieces of a product while MXNet computes nothing. NumPy releases Python's lock in them."""
 
+from __future__ import annotations
+
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from core.runtime import usable_processors
 
@@ -20,12 +22,12 @@ def _pool(size):
     return ThreadPoolExecutor(size, thread_name_prefix='evaluation')
 
 
-def submit(function, *args):
+def submit(function, *args) -> Future:
     """A concurrent.futures.Future of function(*args)."""
     return _pool(count()).submit(function, *args)
 
 
-def run(function, *iterables):
+def run(function, *iterables) -> list:
     """list(map(function, *iterables)), in threads; they start with the first call, not with the import.
 
     Example

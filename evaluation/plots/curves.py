@@ -217,7 +217,7 @@ def pair_counts(embeddings, labels, bins: int = 100, exact: int = 12000, sample:
 
 
 @styled
-def similarity_histogram(embeddings, labels, path, bins: int = 100, title: str | None = None, seed: int = 0):
+def similarity_histogram(embeddings, labels, path, bins: int = 100, title: str | None = None, seed: int = 0) -> tuple:
     """Densities of the cosine similarity of positive and of negative pairs.
 
     The overlap in the title is the common area of the two densities: 0 when a threshold separates the pairs, 1 when

@@ -118,7 +118,7 @@ def retrieval_panel(split_read, neighbours, labels, path, which: str = 'random',
     return [int(queries[q]) for q in rows]
 
 
-def draw_cell(canvas, draw, corner, image, color):
+def draw_cell(canvas, draw, corner, image, color) -> None:
     """A picture in a frame of `color`; hits and misses also carry a badge with a tick or a cross."""
     left, top = corner
     outer = CELL + 2 * BORDER

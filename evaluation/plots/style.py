@@ -4,6 +4,8 @@ Figures are built on matplotlib's Figure objects alone (no pyplot), so drawing n
 and may happen in a thread.
 """
 
+from __future__ import annotations
+
 import functools
 import pathlib
 
@@ -65,7 +67,7 @@ def rgb(color: str) -> tuple[int, ...]:
     return tuple(int(color[i:i + 2], 16) for i in (1, 3, 5))
 
 
-def targets(path):
+def targets(path) -> list[pathlib.Path]:
     """The PNG and the PDF that `path` stands for (its own suffix, if it is one of the two, is dropped)."""
     path = pathlib.Path(path)
     stem = path.with_suffix('') if path.suffix.lower() in ('.png', '.pdf') else path
@@ -73,7 +75,7 @@ def targets(path):
     return [stem.with_name(stem.name + suffix) for suffix in ('.png', '.pdf')]
 
 
-def save_figure(figure, path, dpi=160, tight=True):
+def save_figure(figure, path, dpi: int = 160, tight: bool = True) -> list[pathlib.Path]:
     """Write a matplotlib Figure as PNG and PDF; returns the two paths."""
     files = targets(path)
     fonts.fit(figure)
@@ -84,7 +86,7 @@ def save_figure(figure, path, dpi=160, tight=True):
     return files
 
 
-def save_image(canvas, path, dpi=160):
+def save_image(canvas, path, dpi: int = 160) -> list[pathlib.Path]:
     """Write uint8 (H, W, 3) RGB as PNG and PDF; returns the two paths."""
     files = targets(path)
     image = Image.fromarray(canvas)
@@ -98,12 +100,12 @@ def _font(path, size):
     return ImageFont.truetype(path, size)
 
 
-def font(size, text=''):
+def font(size, text: str = '') -> ImageFont.FreeTypeFont:
     """A font for drawing `text` on pictures, `size` pixels high."""
     return _font(fonts.file_for(text), size)
 
 
-def fit_text(draw, text, size, width):
+def fit_text(draw, text, size, width) -> str:
     """`text`, shortened in its middle until it is at most `width` pixels wide in the font of `size`."""
     used = font(size, text)
     if draw.textlength(text, used) <= width:
@@ -153,7 +155,7 @@ def letterbox(image, size: int, background: int = 255) -> np.ndarray:
     return out
 
 
-def check(embeddings, labels):
+def check(embeddings, labels) -> tuple[np.ndarray, np.ndarray]:
     """float32 (N, D) and int64 (N,), or a UserError that names what is wrong."""
     embeddings, labels = np.asarray(embeddings, np.float32), np.asarray(labels)
     if embeddings.ndim != 2 or labels.ndim != 1 or len(embeddings) != len(labels):
@@ -165,6 +167,6 @@ def check(embeddings, labels):
     return embeddings, labels.astype(np.int64)
 
 
-def class_name(names, label):
+def class_name(names, label) -> str:
     """Name of a class as it stands on figures, or its number where it has none."""
     return printable(names[label]) if names is not None and 0 <= label < len(names) else str(label)

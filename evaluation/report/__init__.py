@@ -72,13 +72,13 @@ def write(folders, output: str = '', title: str = '', published_file=published.F
     return text, files
 
 
-def place(found):
+def place(found) -> pathlib.Path:
     """The folder of the run, or the one that holds all runs."""
     folders = [str(one.folder.resolve()) for one in found]
     return pathlib.Path(folders[0] if len(folders) == 1 else os.path.commonpath(folders))
 
 
-def name_groups(groups, rows):
+def name_groups(groups: list, rows: list) -> list[str]:
     """A name for each group: the papers' name of the method, and what sets it apart from others of that name."""
     base = [published.method_name(rows, one.args) for one in groups]
     names = []
@@ -91,7 +91,7 @@ def name_groups(groups, rows):
     return names
 
 
-def markdown_report(title, about, groups, names, made, rows, notes):
+def markdown_report(title: str, about: str, groups: list, names: list, made, rows: list, notes: list) -> str:
     """The report as Markdown: the tables, then commands and differences from the papers' recipes."""
     text = tables.plain_text
     parts = ['# ' + text(title), text(about), 'Scores in percent: mean ± standard deviation over seeds.']

@@ -1,5 +1,7 @@
 """The report as one HTML file without anything outside it: styles and pictures are inside."""
 
+from __future__ import annotations
+
 import base64
 import html
 import io
@@ -42,7 +44,7 @@ WIDEST = 1400  # pixels; larger pictures are reduced
 NUMBER = re.compile(r'[\d.]+( ± [\d.]+)?|–')
 
 
-def page(title, about, groups, names, tables, rows, notes):
+def page(title: str, about: str, groups: list, names: list, tables, rows: list, notes: list) -> str:
     """The page.
 
     Parameters
@@ -76,12 +78,12 @@ def page(title, about, groups, names, tables, rows, notes):
             '\n</body></html>\n')
 
 
-def escape(text):
+def escape(text: str) -> str:
     """Text that stands in HTML as it is."""
     return html.escape(printable(text))
 
 
-def table(header, lines):
+def table(header: list, lines: list) -> str:
     """An HTML table; published lines are set apart, columns of numbers stand right."""
     numbers = [all(NUMBER.fullmatch(str(line[i])) for line in lines) for i in range(len(header))]
 
@@ -93,7 +95,7 @@ def table(header, lines):
     return '<div class="wide"><table>{}{}</table></div>'.format(row('th', header), ''.join(body))
 
 
-def curves(groups, names):
+def curves(groups: list, names: list) -> str:
     """Recall curves of all groups of one data set, or a sentence when no run logged any."""
     logs = {}
     for one, name in zip(groups, names):
@@ -108,13 +110,13 @@ def curves(groups, names):
     return '<p>No recall curve: the logs of these runs hold no evaluated epoch.</p>'
 
 
-def recall_ks(groups):
+def recall_ks(groups: list) -> list[str]:
     """The K of Recall@K that some group has, as text, ascending."""
     names = [name for one in groups for rule in one.rules() for name in one.scores(rule)]
     return [name.split('@')[1] for name in metric_order(names) if name.startswith('recall@')]
 
 
-def section(one, name, rows):
+def section(one, name: str, rows: list) -> str:
     """One setting: command, difference from the paper, each seed's numbers, figures of its first run."""
     heading, _, apart = name.partition(', ')
     parts = [f'<h3>{escape(heading)}</h3>'] + ([f'<p>{escape(apart)}</p>'] if apart else [])
@@ -140,7 +142,7 @@ def section(one, name, rows):
     return '\n'.join(parts)
 
 
-def seed_table(one):
+def seed_table(one) -> str:
     """Numbers of each run, with the epoch they are from."""
     names = metric_order([m for rule in one.rules() for m in one.scores(rule)])
     lines = []
@@ -153,7 +155,7 @@ def seed_table(one):
     return table(['seed', 'epoch', *(metric_title(m, short=True) + ' %' for m in names), 'run folder'], lines)
 
 
-def figure(path, caption, widest=900):
+def figure(path, caption: str, widest: int = 900) -> str:
     """A picture as a data URI, shown at most `widest` wide; a file that is no picture becomes a sentence."""
     try:
         with Image.open(path) as image:

@@ -8,6 +8,8 @@ run : the runs it is compared with, as conditions on flags that must all hold: `
 recipe : the paper's settings in the same form; where a run departs from them the report says so
 """
 
+from __future__ import annotations
+
 import csv
 import pathlib
 import re
@@ -22,7 +24,7 @@ COLUMNS = ('paper', 'table', 'dataset', 'method', 'backbone', 'dim', 'image_size
 METRICS = {'nmi': 'nmi_arithmetic', 'verification_accuracy': 'accuracy'}
 
 
-def load(path=FILE):
+def load(path=FILE) -> list[dict]:
     """List of dicts. UserError when the columns are others."""
     try:
         with open(path, newline='', encoding='utf-8') as file:
@@ -34,7 +36,7 @@ def load(path=FILE):
     return rows
 
 
-def plain(value):
+def plain(value) -> str:
     """One spelling for equal values: True -> 'true', 1e-4 -> '0.0001', [1, 2] -> '1,2', 'A-b' -> 'a_b'."""
     if isinstance(value, (list, tuple)):
         return ','.join(plain(v) for v in value)
@@ -45,7 +47,7 @@ def plain(value):
         return text.replace('-', '_')
 
 
-def shown(value):
+def shown(value) -> str:
     """A setting as people read it: like `plain`, but text stays as it is.
 
     Example
@@ -60,7 +62,7 @@ def shown(value):
     return plain(value)
 
 
-def conditions(text):
+def conditions(text: str) -> list[tuple]:
     """'loss=a|b n>0' -> [('loss', '=', 'a|b'), ('n', '>', '0')]."""
     found = []
     for word in text.split():
@@ -72,7 +74,7 @@ def conditions(text):
     return found
 
 
-def holds(args, condition):
+def holds(args: dict, condition: tuple) -> bool:
     """Whether a run's args meet one condition; a flag that the run does not have meets none."""
     key, sign, wanted = condition
     if args.get(key) is None:
@@ -86,12 +88,12 @@ def holds(args, condition):
     return (value in [plain(word) for word in wanted.split('|')]) == (sign == '=')
 
 
-def matches(rows, args):
+def matches(rows: list, args: dict) -> list[dict]:
     """Rows whose `run` conditions all hold for args."""
     return [row for row in rows if row['run'] and all(holds(args, one) for one in conditions(row['run']))]
 
 
-def method_name(rows, args):
+def method_name(rows: list, args: dict) -> str:
     """What the papers call this method, whatever the data set: the row with the fewest conditions that hold.
 
     Without one, the name of the loss, and its mode if it has several.
@@ -104,7 +106,7 @@ def method_name(rows, args):
     return best[1] if best else ' '.join(str(args[key]) for key in ('loss', 'train_mode') if key in args) or 'unknown'
 
 
-def differences(args, recipe):
+def differences(args: dict, recipe: str) -> list[str]:
     """['lr: 0.001 (paper 0.0001)', ...] for each setting of the recipe that the run does not have."""
     found = []
     for key, sign, wanted in conditions(recipe):
@@ -115,7 +117,7 @@ def differences(args, recipe):
     return found
 
 
-def sources(rows, args):
+def sources(rows: list, args: dict) -> list[dict]:
     """The published lines of one run: one entry for each (paper, table, method, source) that it is compared with.
 
     Each is a dict: paper, table, method, backbone, dim, image_size, source, confidence, note, values {metric: percent},

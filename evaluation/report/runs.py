@@ -1,5 +1,7 @@
 """Run folders as data: read, checked, grouped over seeds."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
@@ -24,7 +26,7 @@ NOT_SETTINGS = {'seed', 'save_dir', 'resume', 'argv', 'dry_run', 'gpu_idx', 'num
                 'archive'}
 
 
-def find(paths):
+def find(paths: list) -> list[pathlib.Path]:
     """Run folders below `paths`: each path is a run folder or a folder that holds some, at any depth.
 
     Raises UserError for a path that does not exist or holds no run.
@@ -42,18 +44,18 @@ def find(paths):
     return found
 
 
-def is_run(folder):
+def is_run(folder) -> bool:
     """Whether a folder holds what a run writes."""
     return (folder / 'args.json').exists() or (folder / 'result.json').exists()
 
 
-def is_top(file, root):
+def is_top(file, root) -> bool:
     """False for JSON files of a run's own sub-folders: checkpoints and evaluations."""
     above = [folder for folder in file.parent.parents if folder == root or root in folder.parents]
     return not any(is_run(folder) for folder in above)
 
 
-def load_json(path):
+def load_json(path) -> dict:
     """The dict of a JSON file; ValueError says what is wrong with it."""
     try:
         value = json.loads(path.read_text())
@@ -66,7 +68,7 @@ def load_json(path):
     return value
 
 
-def read(folder, resolve=str):
+def read(folder, resolve=str) -> FinishedRun:
     """A finished run.
 
     Parameters
@@ -113,7 +115,7 @@ def read(folder, resolve=str):
     return FinishedRun(folder, args, result, log)
 
 
-def read_all(paths, resolve=str):
+def read_all(paths: list, resolve=str) -> tuple[list, list[str]]:
     """(list of FinishedRun, list of notes on folders that were left out). UserError when none is usable."""
     runs, notes = [], []
     for folder in find(paths):
@@ -131,7 +133,7 @@ def read_all(paths, resolve=str):
     return runs, notes
 
 
-def metrics(part):
+def metrics(part: dict) -> dict[str, float]:
     """{'recall@1': 0.41, 'nmi_arithmetic': ...} of one part of `selection` (fractions), in its order."""
     found = {}
     for key, value in (part or {}).items():
@@ -143,19 +145,19 @@ def metrics(part):
     return {key: float(value) for key, value in found.items() if is_number(value)}
 
 
-def is_number(value):
+def is_number(value) -> bool:
     """Whether a value of a JSON file is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def is_score(key, value):
+def is_score(key, value) -> bool:
     """A number between 0 and 1 under a metric's name."""
     scores = ('nmi', 'f1', 'ami', 'map', 'r_precision', 'precision', 'accuracy', 'macro_accuracy', 'auc', 'tar',
               'verification')
     return is_number(value) and 0 <= value <= 1 and key.startswith(scores)
 
 
-def data_title(args, titles):
+def data_title(args: dict, titles: dict) -> str:
     """The data set in full: name, level or folder, crops, and what was held out."""
     name = args['data_name']
     title = titles.get(name, name)
@@ -171,7 +173,7 @@ def data_title(args, titles):
     return title
 
 
-def command(run):
+def command(run) -> str:
     """The command line of a run without what differs between seeds; --seed=S is to be added."""
     argv = run.args.get('argv')
     words = list(map(str, argv)) if argv else str(run.result.get('command', '')).split()[2:]
@@ -240,17 +242,17 @@ class Group:
         return json.dumps([self.data] + [self.args.get(key) for key in keys], default=str)
 
 
-def settings(args):
+def settings(args: dict) -> dict:
     """The flags that decide what is learnt and measured."""
     return {key: value for key, value in args.items() if key not in NOT_SETTINGS}
 
 
-def spread(values):
+def spread(values: list) -> tuple:
     """(mean, sample standard deviation); no deviation of a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def group(runs, titles):
+def group(runs: list, titles: dict) -> tuple[list, list[str]]:
     """(list of Group in the order of the runs, notes): equal settings apart from NOT_SETTINGS make a group."""
     table, notes = {}, []
     for run in runs:
@@ -266,7 +268,7 @@ def group(runs, titles):
     return groups, notes
 
 
-def frozen(groups):
+def frozen(groups: list) -> dict[int, float]:
     """{group index: Recall@1 of the frozen trunk}: measured by the group itself or by one with the same trunk."""
     known = {}
     for one in groups:

@@ -1,5 +1,7 @@
 """Tables: Markdown of a report, rows of docs/results.csv, and the README's table made from them."""
 
+from __future__ import annotations
+
 import csv
 import pathlib
 import re
@@ -22,19 +24,19 @@ AFTER = ['updates', 'frozen_recall@1', 'images_per_second', 'seconds', 'command'
 FIRST_METRICS = ['recall@1', 'recall@2', 'recall@4', 'recall@8']
 KEY = ('data', 'command', 'commit', 'epoch_rule')
 
-def metric_order(names):
+def metric_order(names: list) -> list[str]:
     """Recall by K first, then the others as they came."""
     recall = sorted({n for n in names if n.startswith('recall@')}, key=lambda n: int(n.split('@')[1]))
     return recall + [n for n in dict.fromkeys(names) if not n.startswith('recall@')]
 
 
-def percent(pair):
+def percent(pair) -> str:
     """(0.4123, 0.0031) -> '41.2 ± 0.3'; a single run -> '41.2'."""
     mean, deviation = pair
     return f'{100 * mean:.1f}' + ('' if deviation is None else f' ± {100 * deviation:.1f}')
 
 
-def report_tables(groups, names, rows, frozen):
+def report_tables(groups: list, names: list, rows: list, frozen: dict) -> list[tuple]:
     """[(data title, header, lines)]: one table for each data set, because numbers of two do not compare.
 
     names : name of each group; rows : docs/published.csv; frozen : {group index: Recall@1}
@@ -74,20 +76,20 @@ def report_tables(groups, names, rows, frozen):
     return tables
 
 
-def source_text(entry):
+def source_text(entry: dict) -> str:
     """Where a published line comes from and how sure it is."""
     text = '{}, {} ({}: {})'.format(entry['paper'], entry['table'], entry['confidence'], entry['source'])
     return text + (' – ' + entry['note'] if entry['note'] else '')
 
 
-def markdown(header, lines):
+def markdown(header: list, lines: list) -> str:
     """A Markdown table."""
     def row(cells):
         return '| ' + ' | '.join(map(plain_text, cells)) + ' |'
     return '\n'.join([row(header), row(['---'] * len(header))] + [row(line) for line in lines])
 
 
-def plain_text(text):
+def plain_text(text: str) -> str:
     r"""Text that Markdown shows as it is: no HTML, no formula, no emphasis, no cell of its own.
 
     Example
@@ -99,7 +101,7 @@ def plain_text(text):
     return re.sub(r'[|$*`\[\]]|(?<!\w)_|_(?!\w)', lambda match: '\\' + match.group(), text)
 
 
-def code(text):
+def code(text: str) -> str:
     """Text as a code span of Markdown, whatever quotes it holds.
 
     Example
@@ -113,7 +115,7 @@ def code(text):
     return f'{fence}{pad}{text}{pad}{fence}'
 
 
-def csv_rows(groups, names, frozen):
+def csv_rows(groups: list, names: list, frozen: dict) -> list[dict]:
     """Rows of docs/results.csv: one for each group and epoch rule. Scores are fractions, as in result.json."""
     rows = []
     for i, one in enumerate(groups):
@@ -133,19 +135,19 @@ def csv_rows(groups, names, frozen):
     return rows
 
 
-def number(value, form):
+def number(value, form: str) -> str:
     """A number in a form, nothing for None."""
     return '' if value is None else form.format(value)
 
 
-def columns(rows):
+def columns(rows: list) -> list[str]:
     """The columns that hold all of `rows`, metrics in the middle."""
     found = [key[:-5] for row in rows for key in row if key.endswith('_mean')]
     metrics = metric_order(FIRST_METRICS + found)
     return BEFORE + [m + part for m in metrics for part in ('_mean', '_std')] + AFTER
 
 
-def read_csv(path):
+def read_csv(path) -> list[dict]:
     """Rows of a results file as dicts (a missing file has none)."""
     path = pathlib.Path(path)
     if not path.exists():
@@ -159,7 +161,7 @@ def read_csv(path):
     return rows
 
 
-def append_csv(path, rows):
+def append_csv(path, rows: list) -> None:
     """Put rows into a results file, atomically: all of them or, on any error, none.
 
     A row for the same data, command, commit and epoch rule is replaced, so that appending the same runs twice changes
@@ -185,7 +187,7 @@ def append_csv(path, rows):
         raise UserError(f'--csv={path}: cannot write there ({error.strerror})') from error
 
 
-def readme_table(csv_file=RESULTS):
+def readme_table(csv_file=RESULTS) -> str:
     """The README's tables, made from a results file alone: one for each data set.
 
     A line is a setting at a commit; each epoch rule has a column of its own, so that no number stands without it.
@@ -216,14 +218,14 @@ def readme_table(csv_file=RESULTS):
     return '\n\n'.join(blocks) or 'No results yet.'
 
 
-def cell(row, metric):
+def cell(row: dict, metric: str) -> str:
     """Mean and deviation of a row of a results file as a cell of a table."""
     mean = row.get(metric + '_mean') or row.get(metric)
     deviation = row.get(metric + '_std')
     return percent((float(mean), float(deviation) if deviation else None)) if mean else DASH
 
 
-def write_readme(readme=README, csv_file=RESULTS):
+def write_readme(readme=README, csv_file=RESULTS) -> None:
     """Replace what stands between the two markers of a README by `readme_table`. UserError without the markers."""
     readme = pathlib.Path(readme)
     try:

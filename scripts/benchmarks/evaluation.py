@@ -82,7 +82,8 @@ def million(args):
     from core.runtime import nd
     from evaluation.embeddings import load_embeddings
     from evaluation.neighbours import search
-    from evaluation.neighbours.sweep import Buffer, blocks_of
+    from evaluation.neighbours.products import Buffer
+    from evaluation.neighbours.sweep import blocks_of
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, 'vectors.npy')
         write_unit_vectors(file, args.items, args.dim)
@@ -91,7 +92,7 @@ def million(args):
         loaded = load_embeddings(file)
         blocks = list(blocks_of(args.items, args.items, True))
         some = [blocks[i] for i in np.random.RandomState(2).choice(len(blocks), min(64, len(blocks)), replace=False)]
-        buffer = Buffer(1024 * 8192, nd.array([0]).context)
+        buffer = Buffer(1024 * 8192, nd.array([0]))
         x = nd.array(loaded.embeddings[:8192])
         buffer.product(x[:1024], x)
         started, entries = time.perf_counter(), 0

@@ -109,3 +109,9 @@ def test_workers_exchange_every_gradient_once_there_and_back():
     net = models.build('convnet', embed_dim=128, image_size=24)
     parameters = sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != 'null')
     assert two == '2' and float(megabytes) == pytest.approx(2 * 4 * parameters / 1e6, rel=0.2)
+
+
+def test_a_million_vectors_in_small():
+    lines = benchmark('million', '--items=3000', '--dim=16', '--classes=600').splitlines()
+    assert lines[0].startswith('bare products') and lines[1].startswith('3000 x 16, 600 classes')
+    assert 0 < float(lines[1].split('MAP@R ')[1]) < 0.1
