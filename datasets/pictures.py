@@ -38,6 +38,7 @@ def _pillow():
 
 cv2 = lazy('cv2')
 Image = Lazy('PIL.Image', _pillow)
+ImageFile = lazy('PIL.ImageFile')
 ImageOps = lazy('PIL.ImageOps')
 
 
@@ -249,6 +250,7 @@ def _opened(file, head, path):
 
 def _pixels(image, path):
     """uint8 (H, W, 3) of an opened PIL image."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = False     # gluoncv.data switches it on: half a picture would be grey
     try:
         signed = getattr(image, 'tag_v2', {}).get(339, 1) in (2, (2,))      # TIFF: SampleFormat
         deep = 16 if image.format == 'PPM' else 31 if signed else 32

@@ -85,6 +85,16 @@ def test_a_truncated_file_is_named(tmp_path, name, part):
         check_header(path)
 
 
+def test_a_library_that_lets_cut_off_pictures_pass_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr('PIL.ImageFile.LOAD_TRUNCATED_IMAGES', True)
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(PHOTO).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    for check in (read_image, check_header):
+        with pytest.raises(BadImage, match='truncated'):
+            check(path)
+
+
 def test_missing_and_senseless_files_are_named(tmp_path):
     for name, content in (('missing.jpg', None), ('text.jpg', b'hello'), ('header.jpg', b'\xff\xd8\xff'),
                           ('empty.jpg', b'')):
