@@ -33,6 +33,7 @@ class Library:
         self._thumbnails, self._bytes, self._guard = OrderedDict(), 0, threading.Lock()
         self._looked, self._groups, self._searching_groups = time.monotonic(), {}, threading.Lock()
         self.changes = 0
+        self._drawing = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))     # pictures decoded at a time
         metrics.images.set(len(index))
 
     def refresh(self):
@@ -84,7 +85,8 @@ class Library:
                 self._thumbnails.move_to_end(key)
                 return self._thumbnails[key]
         try:
-            data = photos.thumbnail(photos.locate(self.root, image.path), size)
+            with self._drawing:
+                data = photos.thumbnail(photos.locate(self.root, image.path), size)
         except photos.Unreadable:
             return None
         with self._guard:
