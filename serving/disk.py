@@ -58,7 +58,8 @@ class Vectors:
         last = self.rows if last is None else last
         if last <= first:
             return np.zeros((0, self.dim), np.float32)
-        return np.memmap(self.path, np.float32, 'r', offset=first * self.width, shape=(last - first, self.dim))
+        view = np.memmap(self.path, np.float32, 'r', offset=first * self.width, shape=(last - first, self.dim))
+        return np.asarray(view)         # as a plain array: a row of a memmap costs more than its checksum
 
     def damaged(self, checksums):
         """Those rows of `checksums`, an iterable of (row, checksum), that the file does not hold as written."""
