@@ -155,10 +155,10 @@ def read_csv(path) -> list[dict]:
     with open(path, newline='', encoding='utf-8') as file:
         reader = csv.DictReader(file)
         rows = [{key: as_written(value or '') for key, value in row.items() if key} for row in reader]
-    lacking = [c for c in BEFORE + AFTER if c not in (reader.fieldnames or [])]
+    lacking = [c for c in BEFORE + AFTER if c not in (reader.fieldnames or []) and c != 'updates']    # came later
     if lacking:
         raise UserError('{} is not a results file: it lacks the columns {}'.format(path, ', '.join(lacking)))
-    return rows
+    return [dict({'updates': ''}, **row) for row in rows]
 
 
 def append_csv(path, rows: list) -> None:

@@ -221,6 +221,7 @@ def test_projector_thumbnails_fit_tensorboards_sprite(tmp_path):
     assert many.shape[-1] * 200 <= 8192
 
 
+@pytest.mark.filterwarnings('error::RuntimeWarning')
 def test_projector_files(tmp_path):
     import tensorboardX
     writer = tensorboardX.SummaryWriter(str(tmp_path))

@@ -325,6 +325,21 @@ def test_appending_twice_changes_nothing_and_more_seeds_replace_fewer(tmp_path):
     assert [row['commit'] for row in csv.DictReader(file.open())] == ['abc123', 'abc123', 'def456', 'def456']
 
 
+def test_a_results_file_without_updates_goes_on(tmp_path):
+    make_run(tmp_path / 'a')
+    file = tmp_path / 'results.csv'
+    run_report(tmp_path / 'a', csv=file)
+    rows = list(csv.DictReader(file.open()))
+    with open(file, 'w', newline='') as stream:
+        writer = csv.DictWriter(stream, [name for name in rows[0] if name != 'updates'], extrasaction='ignore')
+        writer.writeheader()
+        writer.writerows(rows)
+    assert tables.DASH in tables.readme_table(file)
+    make_run(tmp_path / 'b', commit='def456')
+    run_report(tmp_path / 'b', csv=file)
+    assert [row['updates'] for row in csv.DictReader(file.open())] == ['', '', '198', '198']
+
+
 def test_a_file_that_is_no_results_file_is_not_overwritten(tmp_path):
     make_run(tmp_path / 'a')
     file = tmp_path / 'mine.csv'
