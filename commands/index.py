@@ -27,6 +27,7 @@ def add_args(parser):
 
 def run(args):
     """Make or update the index."""
+    from serving import photos
     from serving.index import open_index, read_about, update
     about = read_about(args.index) or {}
     images = args.images or about.get('root')
@@ -34,13 +35,15 @@ def run(args):
         raise UserError('--images is empty. Give the folder of photos: --images=FOLDER')
     if not args.images:
         print(f'photos: {images}')
+    files = photos.scan(images)         # before anything is made: a mistyped folder leaves nothing behind
     encoder, source = search_flags.open_encoder(args, about.get('source'))
     index = open_index(args.index, encoder, images, source, write=True, backend=args.backend, recall=args.recall)
     try:
         if index.lost:
             print(f'note: {index.lost} images had lost their vectors and are embedded again')
         try:
-            report = update(index, encoder, images, args.batch_size, args.num_workers, search_flags.bar('images'))
+            report = update(index, encoder, images, args.batch_size, args.num_workers, search_flags.bar('images'),
+                            files)
         except KeyboardInterrupt:
             print(f'\nstopped: {len(index):,} images are indexed and safe. The same command goes on')
             return 130

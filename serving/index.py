@@ -85,7 +85,7 @@ def check_model(index, encoder, name):
                         'that it was made with, or make another index')
 
 
-def update(index, encoder, root, batch_size=32, workers=2, progress=None):
+def update(index, encoder, root, batch_size=32, workers=2, progress=None, files=None):
     """Embed what is new or changed in a folder, drop what vanished.
 
     Each batch is on the disk before the next is embedded, so a killed update goes on where it was.
@@ -97,12 +97,13 @@ def update(index, encoder, root, batch_size=32, workers=2, progress=None):
     root : the folder
     workers : threads that read and decode
     progress : None, or function (done, due), called after each batch
+    files : what photos.scan found in the folder; None: it is looked at now
 
     Returns
     -------
     Report
     """
-    found = {file.path: file for file in photos.scan(root)}
+    found = {file.path: file for file in (photos.scan(root) if files is None else files)}
     known = index.files()
     gone = [known[path].id for path in known if path not in found]
     if known and len(gone) == len(known):

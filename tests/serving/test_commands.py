@@ -41,6 +41,14 @@ def test_two_commands_from_photos_to_neighbours(run, tmp_path):
     assert (status, out.splitlines()[-1]) == (0, 'nothing is as near')
 
 
+@pytest.mark.parametrize('folder', ['none', 'empty'])
+def test_a_mistyped_folder_leaves_nothing_behind(run, tmp_path, folder):
+    (tmp_path / 'empty').mkdir()
+    status, _, err = run('index', f'--images={tmp_path}/{folder}', f'--index={run.index}')
+    assert status == 2 and f'--images={tmp_path}/{folder}' in err and not run.index.exists()
+    assert run('index', f'--images={run.root}', f'--index={run.index}')[0] == 0
+
+
 def test_the_second_time_only_what_changed(run):
     run('index', f'--images={run.root}', f'--index={run.index}')
     write(run.root / 'class9' / 'x.png', 4000)
