@@ -86,7 +86,7 @@ def test_map_ends_before_pooling_and_the_pooled_feature_is_its_mean():
 
 
 @pytest.mark.parametrize('criterion', [{}, {'head': 'bn'}, {'head': 'two_head', 'feature': 'pooled'},
-                                       {'head': 'cascade', 'dims': [3, 4, 5]}])
+                                       {'head': 'cascade', 'dims': [3, 4, 5]}, {'head': 'hdc', 'dims': [3, 4, 5]}])
 def test_hybridized_equals_eager_in_value_and_gradient(criterion):
     net = build('--backbone=convnet', '--image_size=32', **criterion)
     for n in (4, 3):
