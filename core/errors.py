@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
+
+from core.text import printable
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -46,7 +49,7 @@ def explain(error: BaseException) -> str | None:
         return missing(error.name)
     if isinstance(error, OSError):
         what = error.strerror or str(error)
-        where = f'{error.filename}: ' if error.filename else ''
+        where = f'{printable(os.fsdecode(error.filename))}: ' if isinstance(error.filename, (str, bytes)) else ''
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return (f'{where}the disk is full. What was saved before is intact. Fix: free some space, then go on with '
                     '--resume=RUN')

@@ -201,6 +201,7 @@ def test_names_are_resolved(capsys):
     (OSError(errno.ENOSPC, 'No space left on device', '/x'), '/x: the disk is full'),
     (OSError(errno.EROFS, 'Read-only file system', '/run/a'), '/run/a: Read-only file system. Fix: give another'),
     (IsADirectoryError(errno.EISDIR, 'Is a directory', '/y'), '/y: Is a directory'),
+    (FileNotFoundError(errno.ENOENT, 'No such file', '/a\x1b[31m'), '/a\\x1b[31m: No such file'),
     (MemoryError(), 'not enough memory for this batch. Fix: a smaller --batch_size'),
 ])
 def test_what_comes_from_outside_is_one_sentence(error, words, monkeypatch, capsys):
