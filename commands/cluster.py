@@ -7,8 +7,8 @@ from collections import deque
 from core.errors import UserError
 
 WAITING = 4    # tasks of each worker that are handed out at a time: the rest waits here, not in the scheduler's memory
-HELP = ('Dask workers: local:N starts N processes here, tcp://HOST:PORT is a scheduler whose workers have this '
-        'repository on their PYTHONPATH and read the same files')
+HELP = ('Dask workers: local:N starts N processes here, tcp://HOST:PORT is a scheduler that has this repository on its '
+        'PYTHONPATH, as its workers have, which read the same files')
 
 
 class Cluster:
@@ -36,8 +36,9 @@ class Cluster:
             self.client = distributed.Client(self.local or address, timeout='20s')
             self.client.wait_for_workers(1, timeout=60)
         except (OSError, ValueError, TimeoutError) as error:
-            raise UserError(f'--cluster={address}: no worker answers ({error}). Fix: start the scheduler and its '
-                            'workers (dask scheduler; dask worker tcp://HOST:8786), or --cluster=local:2') from error
+            raise UserError(f'--cluster={address}: no worker answers ({error}). Fix: start them '
+                            '(PYTHONPATH=REPOSITORY dask scheduler; PYTHONPATH=REPOSITORY dask worker '
+                            'tcp://HOST:8786), or --cluster=local:2') from error
         self.killed = distributed.KilledWorker
 
     def __enter__(self):
@@ -70,6 +71,9 @@ class Cluster:
         except self.killed as error:
             raise UserError(f'--cluster={self.address}: a task ended every worker that tried it, most likely for want '
                             'of memory. Fix: fewer workers on each machine') from error
-        except ModuleNotFoundError as error:
-            raise UserError(f'--cluster={self.address}: its workers cannot import {error.name}. Fix: start them with '
-                            'PYTHONPATH=REPOSITORY in an environment that scripts/setup.sh made') from error
+        except (ModuleNotFoundError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and 'deserialization' not in str(error):
+                raise
+            what = error.name if isinstance(error, ModuleNotFoundError) else 'the suite'
+            raise UserError(f'--cluster={self.address}: its scheduler or its workers cannot import {what}. Fix: start '
+                            'both with PYTHONPATH=REPOSITORY in an environment that scripts/setup.sh made') from error
