@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from core.errors import UserError
-from serving import milvus, photos, store
+from serving import milvus, photos, schema
 from serving.local import LocalIndex
 
 Report = namedtuple('Report', 'added changed vanished unchanged bad')
@@ -52,12 +52,24 @@ def open_index(name, encoder=None, root=None, source=None, write=False, backend=
         if encoder is not None:
             check_model(index, encoder, name)
         if root is not None and index.about['root'] != about['root']:
+            if write and moved(index, about['root']):
+                tell(f'note: the photos moved from {index.about["root"]} to {about["root"]}')
+                index.set_root(about['root'])
+                return index
             raise UserError(f'--index={name} was made from the folder {index.about["root"]}, not {about["root"]}. Fix: '
                             'name that folder with --images, or another --index')
     except BaseException:
         index.close()
         raise
     return index
+
+
+def moved(index, root):
+    """Whether the folder of an index is gone and `root` holds what it held: half of up to 200 pictures, by path."""
+    if pathlib.Path(index.about['root']).exists():
+        return False
+    paths = list(index.files())[:200]
+    return bool(paths) and 2 * sum(pathlib.Path(root, path).is_file() for path in paths) >= len(paths)
 
 
 def read_about(name):
@@ -71,7 +83,7 @@ def read_about(name):
             raise
         index.close()
         return index.about
-    return store.read_about(name)
+    return schema.read_about(name)
 
 
 def check_model(index, encoder, name):

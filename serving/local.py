@@ -264,6 +264,11 @@ class LocalIndex:
                 if row is not None:
                     self._ids[row] = -1
 
+    def set_root(self, root):
+        """Note that the folder of pictures is another one now."""
+        self.about = dict(self.about, root=root)
+        self.store.set('about', self.about)
+
     def note_unreadable(self, files, reasons):
         """Remember files that cannot be embedded."""
         self.store.note_unreadable(files, reasons)

@@ -272,6 +272,11 @@ class MilvusIndex:
         if len(ids):
             self._client.delete(IMAGES, ids=[int(i) for i in ids])
 
+    def set_root(self, root):
+        """Note that the folder of pictures is another one now."""
+        self.about = dict(self.about, root=root)
+        self._client.upsert(ABOUT, [{'id': 0, 'json': json.dumps(self.about), 'vector': [0.0, 0.0]}])
+
     def note_unreadable(self, files, reasons):
         """Milvus keeps no such notes."""
 

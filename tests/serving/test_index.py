@@ -127,6 +127,20 @@ def test_another_model_another_size_and_another_folder_are_refused(name, tmp_pat
         build(name, other)
 
 
+def test_photos_that_moved_keep_their_vectors(name, tmp_path):
+    root = album(tmp_path / 'photos')
+    build(name, root)
+    (tmp_path / 'elsewhere').mkdir()
+    new = root.rename(tmp_path / 'elsewhere' / 'photos')
+    with pytest.raises(UserError, match='was made from the folder'):
+        build(name, album(tmp_path / 'others' / 'deeper', classes=1, each=1).parent)
+    engine = encoder()
+    assert build(name, new, engine)[0][:4] == (0, 0, 0, 12) and engine.engine.batches == []
+    index = opened(name)
+    assert index.about['root'] == str(new) and len(index) == 12
+    index.close()
+
+
 def test_an_emptied_folder_does_not_empty_the_index(name, tmp_path):
     root = album(tmp_path / 'photos')
     build(name, root)
