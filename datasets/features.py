@@ -60,5 +60,5 @@ class FeatureLoader:
         for plan in plans:
             index = np.array(plan.index, dtype=np.int64)
             own = slice(0, len(index)) if self.share is None else self.share(len(index))
-            extra = plan.extra() if callable(plan.extra) else plan.extra
+            extra = None if plan.extra is None else plan.extra()
             yield Batch(self.features[index[own]], self.split.labels[index].astype(np.int32), index, extra)

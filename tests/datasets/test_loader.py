@@ -25,7 +25,8 @@ def split(tmp_path):
 
 def plans(count=5, n=4):
     rng = RNG(1)
-    return [Plan(rng.randint(6, size=n), rng.randint(2 ** 32, size=n, dtype=np.uint32), k) for k in range(count)]
+    return [Plan(rng.randint(6, size=n), rng.randint(2 ** 32, size=n, dtype=np.uint32), lambda k=k: k)
+            for k in range(count)]
 
 
 @pytest.mark.parametrize('name', ['embedding_expansion', 'ranking_batch'])
