@@ -3,7 +3,6 @@
 import argparse
 import difflib
 import importlib
-import json
 import os
 
 from commands import layers, originals
@@ -109,6 +108,6 @@ def run(argv):
         return 0
     command, args = parse(argv)
     if getattr(args, 'dry_run', False):
-        print(json.dumps(vars(args), indent=1, sort_keys=True, default=str))
+        print(layers.dry_run(args))
         return 0
     return importlib.import_module('commands.' + command).run(args) or 0

@@ -4,6 +4,8 @@ declared default < the loss's paper (recipes/) < the data set's preset < the run
 < what the user typed
 """
 
+import json
+
 import datasets
 import evaluation
 import losses
@@ -13,6 +15,7 @@ import samplers
 from commands import exported, train_flags
 from commands.cluster import HELP as CLUSTER_HELP
 from commands.parser import flags_of, known, parser_of, peek, positional
+from core.device import numbers
 from core.errors import UserError, pick_name
 from core.files import check_writable
 from core.flags import path, switch
@@ -180,6 +183,19 @@ def check(args, base, source, command):
             if before is not None and getattr(args, key, None) != before:
                 raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
                                 'start a new run instead')
+
+
+def dry_run(args):
+    """What --dry_run prints, after every check that needs no picture, no network and no other machine."""
+    numbers(args.gpu_idx)
+    if not getattr(args, 'resume', '') and not getattr(args, 'checkpoint', ''):
+        models.flags.check_pretrained(args.pretrained)
+        if args.data_name == 'folder':
+            data = datasets.load('folder', args.data_dir, crop_box=args.crop_box, val_classes=args.val_classes,
+                                 fold=args.fold, on_bad_image=None, **datasets.folder.options(args))
+            datasets.summary.check_trainable(data)
+            samplers.build(args, data.train)
+    return json.dumps(vars(args), indent=1, sort_keys=True, default=str)
 
 
 def own_flags():

@@ -1,6 +1,5 @@
 """`python3 main.py photos FOLDER`: train on your own photos, one sub-folder a class, with settings of our own."""
 
-import json
 import os
 import pathlib
 
@@ -28,7 +27,7 @@ def run(args):
     """The command. Returns the exit status."""
     args = parse(args.words)    # --help prints the flags of training
     if args.dry_run:
-        print(json.dumps(vars(args), indent=1, sort_keys=True, default=str))
+        print(layers.dry_run(args))
         return 0
     from commands import train
     os.chdir(ROOT)    # runs are kept with the others

@@ -70,6 +70,8 @@ class Session:
         """UserError for images that cannot be scored: now, not after the first epoch."""
         if self.data.protocol == 'unlabelled':
             summary.check_trainable(self.data)
+        if self.data.name == 'folder' and self.data.test.num_classes == 1:
+            print('note: ' + summary.one_class(self.data))
         for part, split in (('test', self.data.test), ('validation', self.data.val)):
             if split is not None and (part != 'test' or self.data.pairs is None):
                 try:

@@ -62,6 +62,23 @@ def scan_flat(root):
     return listing
 
 
+def inner_folder(paths):
+    """(folder, sub-folders) when every picture lies in one folder that holds further folders of pictures: the folder
+    given is then probably one or more levels above the class folders. None otherwise.
+
+    >>> inner_folder(['images/a/0.jpg', 'images/b/0.jpg'])
+    ('images', ['a', 'b'])
+    >>> inner_folder(['a/0.jpg', 'b/0.jpg']), inner_folder(['a/0.jpg', 'a/x/0.jpg'])
+    (None, None)
+    """
+    common = os.path.commonpath([os.path.dirname(path) for path in paths]) if len(paths) else ''
+    if not common or os.path.isabs(common):
+        return None
+    below = [os.path.relpath(path, common).split(os.sep) for path in paths]
+    folders = sorted({parts[0] for parts in below if len(parts) > 1})
+    return (common, folders) if len(folders) > 1 and all(len(parts) > 1 for parts in below) else None
+
+
 def _entries(path, ignored):
     """(folders, files) of one folder, sorted, without hidden names and rubbish."""
     try:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 
 from core.errors import UserError
 from core.files import write_json
 from core.text import count, printable
+from datasets.scan import inner_folder
 
 TITLES = {'train': 'training', 'test': 'test', 'val': 'validation'}
 
@@ -98,12 +100,27 @@ def unreadable_list(data):
     return ''.join(f'{printable(path)}\t{reason}\n' for path, reason in data.unreadable)
 
 
+def one_class(data):
+    """What to do about a folder in which every image is of one class."""
+    found = inner_folder(data.test.paths)
+    start = f'all {count(len(data.test), "image")} of the folder are of one class, {data.test.names[0]}'
+    if found is None:
+        return (f'{start}: there is nothing to compare it with. Fix: --data_dir is the folder above the class folders '
+                '(ROOT/CLASS/IMAGE), four of them at least, or two with --split=within')
+    folder = os.path.join(data.test.root, found[0])
+    shown = ', '.join(printable(name) for name in found[1][:3]) + (', ...' if len(found[1]) > 3 else '')
+    return (f'{start}, which holds {len(found[1])} folders of images ({shown}): the classes seem to lie deeper. '
+            f'Fix: --data_dir={printable(folder)}')
+
+
 def check_trainable(data):
     """UserError for a Data that no network can learn from, with the fix; before the first epoch."""
     if data.protocol == 'unlabelled':
         raise UserError('these photos have no labels: nothing can be trained or scored, but `main.py embed '
                         '--checkpoint=RUN` writes their embeddings. Fix: class folders (ROOT/CLASS/IMAGE), or a CSV '
                         'file with the columns path,label')
+    if data.train is None and data.name == 'folder':
+        raise UserError(one_class(data))
     if data.train is None:
         raise UserError(f'--data_name={data.name} has no training part. Fix: train on another data set, then python3 '
                         f'main.py evaluate --checkpoint=RUN --data_name={data.name}')

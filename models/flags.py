@@ -1,7 +1,9 @@
 """The network's flags, read without MXNet, and the network that they ask for."""
 
 import argparse
+import os
 
+from core.errors import UserError
 from core.flags import boolean, bounded, floats, switch
 from models.registry import OWN, STARTS
 
@@ -14,6 +16,14 @@ def pretrained(text):
         return boolean(text)
     except argparse.ArgumentTypeError:
         return str(text)
+
+
+def check_pretrained(value) -> None:
+    """UserError unless --pretrained is true, false or a file that is there."""
+    value = pretrained(value)
+    if isinstance(value, str) and not os.path.isfile(os.path.expanduser(value)):
+        raise UserError(f'--pretrained={value}: there is no such file. Fix: the path of a parameter file, true '
+                        '(ImageNet weights) or false (random start)')
 
 
 class _Backbone(argparse.Action):

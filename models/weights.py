@@ -12,6 +12,7 @@ from core.errors import UserError
 from core.gluon_internals import named_parameters
 from core.params_file import read_params
 from core.runtime import nd
+from models.flags import check_pretrained
 from models.preprocessing import described as described_preprocessing
 from models.preprocessing import from_dict
 
@@ -64,9 +65,7 @@ def unpack(arrays: dict, file='the file') -> Optional[dict]:
 def load_file(file) -> dict:
     """{name: NumPy array} of a parameter file. Raises UserError naming the file when it is not there or damaged."""
     path = pathlib.Path(file).expanduser()
-    if not path.is_file():
-        raise UserError(f'--pretrained={file}: there is no such file. Fix: the path of a parameter file, true '
-                        '(ImageNet weights) or false (random start)')
+    check_pretrained(file)
     try:
         arrays = read_params(path)
     except (ValueError, OSError) as error:

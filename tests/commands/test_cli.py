@@ -30,6 +30,15 @@ ORIGINAL_EE = '''
 --data_name=CARS196 --backbone=googlenet --loss=hphn-triplet --soft_margin=t'''.split()
 
 
+def photos(folder, classes=44, images=5):
+    """Class folders with files that are named like pictures; returns the folder."""
+    for number in range(classes):
+        (folder / f'c{number}').mkdir(parents=True)
+        for k in range(images):
+            (folder / f'c{number}' / f'{k}.jpg').write_bytes(b'')
+    return folder
+
+
 def dry_run(capsys, *argv):
     assert main.main(list(argv) + ['--dry_run']) == 0
     return json.loads(capsys.readouterr().out)
@@ -179,16 +188,32 @@ def test_paths_are_absolute_as_seen_from_the_caller(capsys, monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('HOME', '/home/someone')
     (tmp_path / 'w.params').write_text('')
+    photos(tmp_path / 'photos')
     flags = dry_run(capsys, '--save_dir=~/x', '--data_dir=photos', '--pretrained=w.params')
     assert (flags['save_dir'], flags['data_dir']) == ('/home/someone/x', str(tmp_path / 'photos'))
     assert flags['pretrained'] == str(tmp_path / 'w.params')
     assert dry_run(capsys, '--data_name=CUB-200-2011')['data_dir'] == str(tmp_path / 'data' / 'cub200')
 
 
-def test_papers_start_from_imagenet_weights_on_their_data(capsys):
+@pytest.mark.parametrize('line, parts', [
+    ('--gpu_idx=first', ['--gpu_idx=first is not a list of GPU numbers']),
+    ('--pretrained=Truee', ['--pretrained=', 'Truee: there is no such file', 'true (ImageNet weights)']),
+    ('--data_dir=nothing', ['nothing does not exist']),
+    ('--data_dir=two', ['1 class to train on', '--split=within']),
+    ('--data_dir=above', ['holds 6 folders of images (c0, c1, c2, ...)', 'Fix: --data_dir=', 'above/inner']),
+    ('--data_dir=above/inner --batch_size=60', ['needs 12 classes a batch, but the training set has 3'])])
+def test_a_dry_run_finds_what_needs_no_picture(capsys, monkeypatch, tmp_path, line, parts):
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / 'two', 2), photos(tmp_path / 'above' / 'inner', 6)
+    assert main.main(['--loss=triplet_semihard', *line.split(), '--dry_run']) == 2
+    error = capsys.readouterr().err
+    assert all(part in error for part in parts), error
+
+
+def test_papers_start_from_imagenet_weights_on_their_data(capsys, tmp_path):
     for words, wanted in ((['--data_name=cars196'], True), (['--data_name=cub200', '--pretrained=false'], False),
                           ([], False), (['--data_name=mnist', '--backbone=lenet'], False),
-                          (['--data_name=sop', '--loss=sst'], True), (['--data_dir=/photos'], False)):
+                          (['--data_name=sop', '--loss=sst'], True), ([f'--data_dir={photos(tmp_path)}'], False)):
         assert dry_run(capsys, *words)['pretrained'] is wanted, words
 
 

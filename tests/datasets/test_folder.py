@@ -221,6 +221,16 @@ def test_few_classes_are_refused_with_a_split_that_works(tree, tmp_path):
         summary.check_trainable(folder(table(tree / 'l.csv', 'path,label\na/0.png,x\na/1.png,x\n')))
 
 
+def test_the_folder_above_the_class_folders(tree):
+    """It would be one class, named after the folder; the one to give is named."""
+    data = folder(tree.parent)
+    assert data.train is None and data.test.names == ['photos']
+    with pytest.raises(UserError) as caught:
+        summary.check_trainable(data)
+    assert str(caught.value) == ('all 15 images of the folder are of one class, photos, which holds 5 folders of '
+                                 f'images (a, b, c, ...): the classes seem to lie deeper. Fix: --data_dir={tree}')
+
+
 def test_photos_without_labels_can_be_loaded_and_not_trained_on(tree, tmp_path):
     flat = tmp_path / 'flat'
     for k in range(3):
