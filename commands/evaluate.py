@@ -108,9 +108,12 @@ def score_file(args):
     folder = result_folder(args.save_dir or file.with_name(file.stem + '_evaluation'))
     loaded = load_embeddings(file)
     with engine_of(args, os.path.abspath(file), loaded.embeddings.nbytes) as engine:
-        result = protocols.retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
-                                     clustering=args.clustering if args.nmi else None, seed=args.seed, extended=True,
-                                     engine=engine)
+        try:
+            result = protocols.retrieval(loaded.embeddings, loaded.labels, args.recallk, loaded.query, args.metric,
+                                         clustering=args.clustering if args.nmi else None, seed=args.seed,
+                                         extended=True, engine=engine)
+        except UserError as error:
+            raise UserError(f'--embeddings={args.embeddings}: {error}') from None
     print(protocols.table(result))
     write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
     return loaded, folder

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from core import text as words
 from core.errors import UserError, fold, pick_name
 from core.flags import bounded, switch
 from datasets import benchmarks, folder, glyphs, store
@@ -129,8 +130,8 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, on_bad_im
         both = np.intersect1d(data.train.classes, data.test.classes)
         if len(both):
             first = data.train.names[int(np.searchsorted(data.train.classes, both[0]))]
-            raise UserError(f'{name}: {len(both)} classes are in the training and in the test part, such as {first}; '
-                            f'the {data.protocol} protocol needs disjoint classes')
+            raise UserError(f'{name}: {words.count(len(both), "class is", "classes are")} in the training and in '
+                            f'the test part, such as {first}; the {data.protocol} protocol needs disjoint classes')
     if val_classes:
         if data.train is None or data.protocol == 'classification' or data.val is not None:
             reason = ('the data set has a validation part of its own' if data.val is not None else
@@ -202,7 +203,7 @@ def lone_classes(data):
         count = int((np.bincount(split.labels, minlength=split.num_classes) == 1).sum())
         if count:
             what = 'as queries they can never be answered' if title != 'training' else 'they have no positive pair'
-            yield f'{count} {title} classes have a single image: {what}'
+            yield f'{words.count(count, title + " class has", title + " classes have")} a single image: {what}'
 
 
 __all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'OPTIONS', 'PRESETS', 'add_args', 'cut_to_boxes',

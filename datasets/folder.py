@@ -147,7 +147,8 @@ def without_duplicates(table, listed, notes):
                                         f'{printable(table[name][row])!r}, and in line {listed.lines[before]} '
                                         f'{printable(table[name][before])!r}')
     if len(kept) < len(listed):
-        notes.append(f'{count(len(listed) - len(kept), "row")} named an image again and count once')
+        again = count(len(listed) - len(kept), 'row names an image', 'rows name an image')
+        notes.append(f'{again} again: it counts once')
     return take(table, kept)
 
 

@@ -23,6 +23,7 @@ from core.errors import UserError
 from core.files import sync_folder, write_json
 from core.gluon_internals import named_parameters
 from core.runtime import mx, nd
+from core.text import count
 from models import weights
 
 VERSION = 2
@@ -183,6 +184,23 @@ def complete(folder):
             not folder.name.endswith('.new')    # version 1
 
 
+def damage(folder):
+    """What is wrong with the first file of a checkpoint that is missing or cut off; '' when nothing is, or no folder
+    is there."""
+    if not folder.is_dir():
+        return ''
+    try:
+        sizes = {name: size for name, (size, _) in json.loads((folder / MANIFEST).read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return f'{MANIFEST} is missing or cannot be read'
+    for name, size in sizes.items():
+        if not (folder / name).is_file():
+            return f'{name} is missing'
+        if (folder / name).stat().st_size != size:
+            return f'{name} has {count((folder / name).stat().st_size, "byte")} instead of {size:,}'
+    return ''
+
+
 def find(run, which='last'):
     """The complete checkpoint `which` of a run folder, or None.
 
@@ -204,6 +222,10 @@ def locate(source, which='last'):
     source = pathlib.Path(source)
     found = source if (source / 'state.json').is_file() else find(source, which) or find(source, 'last')
     if found is None:
+        wrong = damage(source / which)
+        if wrong:
+            raise UserError(f'{source / which} is damaged: {wrong}, and {source} holds no other complete checkpoint. '
+                            'Fix: copy the folder again from where it was written, or start a new run')
         raise UserError(f'{source} holds no checkpoint: expected {source}/{which}/state.json. Give the folder that '
                         'training printed.')
     return found

@@ -12,6 +12,7 @@ from core.contracts import Batch, Out
 from core.errors import UserError
 from core.files import write_atomic
 from core.runtime import autograd, mx, nd
+from core.text import count
 from datasets.loader import sequential
 from engine import checkpoint
 from engine.chunks import Chunks, mixes
@@ -122,7 +123,8 @@ class Trainer:
         plans = self.sampler.plan(epoch, rng, self.embed_train)
         if not plans:
             split = self.loader.split
-            raise UserError(f'the sampler found no batch among {len(split)} images of {split.num_classes} classes. '
+            raise UserError(f'the sampler found no batch among {count(len(split), "image")} of '
+                            f'{count(split.num_classes, "class", "classes")}. '
                             'Fix: a smaller --batch_size or --num_instances, or another --sampler')
         return plans
 

@@ -7,14 +7,16 @@ from core.text import count
 
 
 def listed(rows) -> str:
-    """Some row numbers as text.
+    """Row numbers as text, the first ten of many.
 
     Example
     -------
     >>> listed(range(3)), listed(range(12))
-    ('0, 1, 2', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 (12 in all)')
+    ('rows 0, 1, 2', 'rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 (12 in all)')
+    >>> listed([3])
+    'row 3'
     """
-    shown = ', '.join(map(str, rows[:10]))
+    shown = f'row{"s" * (len(rows) != 1)} ' + ', '.join(map(str, rows[:10]))
     return f'{shown} ({len(rows)} in all)' if len(rows) > 10 else shown
 
 
@@ -46,9 +48,9 @@ def squared_norms(embeddings: np.ndarray, metric: str = 'euclidean', what: str =
     squares = np.einsum('ij,ij->i', embeddings, embeddings, dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(squares))
     if len(bad):
-        raise UserError(f'{what} hold NaN or infinite numbers in rows {listed(bad)}')
+        raise UserError(f'{what} hold NaN or infinite numbers in {listed(bad)}')
     if metric == 'cosine' and not squares.all():
-        raise UserError(f'--metric=cosine is undefined for zero vectors, rows {listed(np.flatnonzero(squares == 0))}. '
+        raise UserError(f'--metric=cosine is undefined for zero vectors, {listed(np.flatnonzero(squares == 0))}. '
                         'Fix: --metric=euclidean')
     return squares
 
@@ -83,7 +85,7 @@ def class_numbers(labels, n: int | None = None) -> tuple[np.ndarray, np.ndarray]
     else:
         lacking = np.zeros(0, dtype=bool)
     if lacking.any():
-        raise UserError(f'{count(int(lacking.sum()), "label is", "labels are")} NaN or empty, rows '
+        raise UserError(f'{count(int(lacking.sum()), "label is", "labels are")} NaN or empty, '
                         f'{listed(np.flatnonzero(lacking))}: items without a class cannot be scored. Fix: give them '
                         'labels or leave them out')
     if labels.dtype.kind == 'O':

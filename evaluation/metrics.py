@@ -27,8 +27,9 @@ def check_ks(ks, n_gallery: int) -> list[int]:
     ks = [int(k) for k in np.atleast_1d(ks)]
     bad = [k for k in ks if not 1 <= k <= n_gallery]
     if bad or not ks:
+        fix = ','.join(str(k) for k in (1, 2, 4, 8) if k <= n_gallery) or 1
         raise UserError(f'--recallk={",".join(map(str, ks))}: each K must be from 1 to {n_gallery}, the number of '
-                        'gallery items of a query')
+                        f'gallery items of a query. Fix: --recallk={fix}')
     return ks
 
 

@@ -33,12 +33,12 @@ def check_embeddings(embeddings, labels, metric: str = 'euclidean') -> list[str]
     Example
     -------
     >>> check_embeddings([[0.0, 0.0], [1.0, 0.0]], [0, 1])
-    ['zero vectors in rows 0']
+    ['zero vectors in row 0']
     """
     squares = checks.squared_norms(embeddings, metric)
     checks.class_numbers(labels, len(squares))
     zero = np.flatnonzero(squares == 0)
-    return [f'zero vectors in rows {checks.listed(zero)}'] if len(zero) else []
+    return [f'zero vectors in {checks.listed(zero)}'] if len(zero) else []
 
 
 def check_labels(labels, ks, query=None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from core.normalize import unit_rows
 from datasets.views import picture
 
 
@@ -34,7 +35,7 @@ class Encoder:
         """uint8 (n, S, S, 3) -> float32 (n, D)."""
         vectors = np.asarray(self.engine.forward(np.ascontiguousarray(batch)), np.float32)
         if self.unit:
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            vectors = unit_rows(vectors)
         return vectors
 
     def embed(self, images):

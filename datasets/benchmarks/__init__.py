@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 
+from core import text
 from core.errors import UserError, fold
 from core.text import printable
 from datasets.benchmarks import (
@@ -73,14 +74,13 @@ def parse(benchmark, name, root):
     if parsed.train is not None and parsed.train.images is None and not benchmark.repeats:
         both = set(parsed.train.paths) & set(parsed.test.paths)
         if both:
-            raise UserError(f'{name}: {len(both)} images are listed in the training and in the test part, such as '
-                            f'{min(both)}')
+            raise UserError(f'{name}: {text.count(len(both), "image is", "images are")} listed in the training and in '
+                            f'the test part, such as {min(both)}')
     if benchmark.protocols[name] in ('zero-shot', 'query-gallery'):
         both = np.intersect1d(parsed.train.class_id, parsed.test.class_id)
         if len(both):
-            raise UserError(f'{name}: {len(both)} classes are in the training and in the test part, such as class '
-                            f'{both[0]}: the lists '
-                            f'in {root} are wrong')
+            raise UserError(f'{name}: {text.count(len(both), "class is", "classes are")} in the training and in the '
+                            f'test part, such as class {both[0]}: the lists in {root} are wrong')
     return parsed
 
 

@@ -38,7 +38,7 @@ def choose_queries(hits: np.ndarray, labels, which: str, n_queries: int, seed: i
     [1, 0]
     """
     if which not in WHICH:
-        raise UserError('--which={} is unknown. Legal values: {}'.format(which, ', '.join(WHICH)))
+        raise UserError(f'--which={which} is unknown. Legal values: {", ".join(WHICH)}')
     shuffled = np.random.RandomState(seed).permutation(len(hits))
     if which == 'random':
         ranked = shuffled

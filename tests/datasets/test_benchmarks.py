@@ -90,7 +90,7 @@ def test_cub200_2010_is_split_by_class_number(tmp_path):
         (tmp_path / 'images' / title / '.DS_Store').write_bytes(b'')
     data = datasets.load('cub200_2010', tmp_path)
     assert data.train.class_id.tolist() == [1, 1, 100] and data.test.class_id.tolist() == [101] * 3 + [200] * 2
-    assert any('training classes have a single image' in note for note in data.notes)
+    assert any('training class has a single image' in note for note in data.notes)
     assert any('not comparable: train has 3 images where the data set has 2,990' in note for note in data.notes)
 
 
@@ -254,7 +254,7 @@ def test_overlapping_classes_are_refused(published, tmp_path):
     prepared(published, 'sop', tmp_path / 'data')
     path = tmp_path / 'data' / 'Stanford_Online_Products' / 'Ebay_test.txt'
     path.write_text(path.read_text().replace(' 11319 ', ' 5 '))
-    with pytest.raises(UserError, match='1 classes are in the training and in the test part, such as class 5'):
+    with pytest.raises(UserError, match='1 class is in the training and in the test part, such as class 5'):
         benchmarks.parse(BENCHMARKS['sop'], 'sop', tmp_path / 'data')
 
 

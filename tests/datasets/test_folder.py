@@ -96,8 +96,8 @@ def test_split_file_and_boxes(tree):
 def test_classes_of_one_image_and_repeated_rows_are_said(tree):
     rows = ['a/0.png,1', 'b/0.png,2', 'b/1.png,2', 'b/1.png,2', 'c/0.png,7', 'd/0.png,7']
     data = folder(table(tree / 'l.csv', '\n'.join(['path,label', *rows])))
-    assert any('1 row named an image again' in note for note in data.notes)
-    assert any('1 training classes have a single image' in note for note in data.notes)
+    assert any('1 row names an image again: it counts once' in note for note in data.notes)
+    assert any('1 training class has a single image' in note for note in data.notes)
     assert data.train.names == ['1'] and data.test.labels.tolist() == [0, 0, 1, 1]
 
 
@@ -191,7 +191,7 @@ def test_one_image_by_two_names_counts_once(tree, rows):
     path = table(tree / 'l.csv', f'path,label\n{rows}{tree}/a/0.png,x\nb/0.png,y\n')
     data = folder(path)
     assert len(data.train) == len(data.test) == 1
-    assert any('2 rows named an image again' in note for note in data.notes)
+    assert any('2 rows name an image again' in note for note in data.notes)
 
 
 def test_labels_01_and_1_are_two_classes(tree):

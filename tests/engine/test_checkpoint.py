@@ -265,6 +265,19 @@ def test_what_a_resume_can_be_given(written):
         checkpoint.locate(run / 'figures')
 
 
+def test_a_damaged_only_checkpoint_is_named(written):
+    """Not "holds no checkpoint": the file that is cut off or missing is what the user has to bring back."""
+    written.write(1)
+    inside = (written.folder / 'last').resolve()
+    size = (inside / 'net.params').stat().st_size
+    os.truncate(inside / 'net.params', 1)
+    with pytest.raises(UserError, match=f'last is damaged: net.params has 1 byte instead of {size:,}, and .* no other'):
+        checkpoint.locate(written.folder)
+    (inside / 'net.params').unlink()
+    with pytest.raises(UserError, match='last is damaged: net.params is missing'):
+        checkpoint.locate(written.folder)
+
+
 def test_a_criterion_without_parameters_has_no_file(written):
     assert named_parameters(Tiny()) == {}
     written.write(1)

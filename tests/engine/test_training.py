@@ -226,7 +226,10 @@ def test_embed_writes_what_evaluate_scores(train, capsys):
     before = (run / 'result.json').read_bytes()
     assert main.main(['evaluate', '--embeddings=' + str(run / 'embeddings.npz')]) == 0
     assert (run / 'embeddings_evaluation/result.json').exists()
+    np.savez(train.folder / 'holed.npz', embeddings=[[0.0, np.nan], [1, 1], [1, 0]], labels=[0, 1, 0])
     capsys.readouterr()
+    assert main.main(['evaluate', '--embeddings=' + str(train.folder / 'holed.npz'), '--recallk=1']) == 2
+    assert 'holed.npz: embeddings hold NaN or infinite numbers in row 0' in capsys.readouterr().err
     for source in ('--embeddings=' + str(run / 'embeddings.npz'), '--checkpoint=' + str(run)):
         assert main.main(['evaluate', source, '--save_dir=' + str(run)]) == 2
         assert 'holds the result of a training run' in capsys.readouterr().err

@@ -163,7 +163,7 @@ def test_lone_classes_and_one_query():
 @pytest.mark.parametrize('call, words', [
     (lambda: search.neighbours(np.ones((3, 2)), 3), 'k must be from 1 to 2'),
     (lambda: search.ranks(np.ones((3, 2)), [0, 1]), 'one label for each'),
-    (lambda: search.ranks(np.array([[0, 1], [np.nan, 0.0]]), [0, 0]), 'rows 1'),
+    (lambda: search.ranks(np.array([[0, 1], [np.nan, 0.0]]), [0, 0]), 'row 1'),
     (lambda: search.ranks(np.zeros((3, 2)), [0, 0, 1], metric='cosine'), 'zero vector'),
     (lambda: search.ranks(np.ones((3, 2)), [0, 0, 1], metric='manhattan'), 'euclidean'),
     (lambda: search.ranks(np.ones((3, 2)), [0, 0, 1], query=np.ones(2, dtype=bool)), 'query mask'),

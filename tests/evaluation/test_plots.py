@@ -197,7 +197,7 @@ def test_distribution_map_wants_two_or_three_dimensions(tmp_path):
 def test_bad_embeddings_are_refused_with_the_row(tmp_path):
     embeddings = np.ones((4, 2))
     embeddings[2, 1] = np.nan
-    with pytest.raises(UserError, match='infinite numbers in rows 2'):
+    with pytest.raises(UserError, match='infinite numbers in row 2'):
         plots.tsne(embeddings, np.zeros(4), tmp_path / 'a')
     with pytest.raises(UserError, match='N labels'):
         plots.similarity_histogram(np.ones((4, 2)), np.zeros(3), tmp_path / 'a')

@@ -70,7 +70,7 @@ def test_precision_in_pieces_is_the_same(monkeypatch):
 
 @pytest.mark.parametrize('labels, words', [
     (np.array([0, 0, 1, 1, np.nan, np.nan]), r'2 labels are NaN or empty, rows 4, 5'),
-    (np.array(['a', 'a', 'b', '', 'b', 'b']), '1 label is NaN or empty, rows 3'),
+    (np.array(['a', 'a', 'b', '', 'b', 'b']), '1 label is NaN or empty, row 3'),
     (np.array(['a', 'a', 'b', None, ' ', 'b'], dtype=object), 'rows 3, 4'),
 ])
 def test_items_without_a_class_are_not_one_class(labels, words):
@@ -98,7 +98,7 @@ def assign(array, index, value):
 @pytest.mark.parametrize('call, words', [
     (broken(lambda x, y: assign(x, [4, 9], np.nan)), 'NaN or infinite numbers in rows 4, 9'),
     (broken(lambda x, y: assign(x, slice(20), np.inf)), r'7, 8, 9 \(20 in all\)'),
-    (broken(lambda x, y: assign(x, 2, 0.0), metric='cosine'), 'zero vectors, rows 2'),
+    (broken(lambda x, y: assign(x, 2, 0.0), metric='cosine'), 'zero vectors, row 2'),
     (broken(lambda x, y: assign(y, slice(None), 3)), 'all 60 items have the label 3'),
     (broken(lambda x, y: (x, np.arange(60))), 'no query has another item of its class'),
     (broken(lambda x, y: (x, y[:50])), '60 embeddings but labels of shape'),
@@ -116,7 +116,7 @@ def test_classification():
     result = protocols.classification(logits, [0, 1, 2, 2, 0])
     assert result == {'accuracy': 0.8, 'macro_accuracy': pytest.approx((1 + 1 + 0.5) / 3), 'n': 5, 'num_classes': 4}
     assert protocols.classification(logits.argmax(axis=1), [0, 1, 2, 2, 0])['accuracy'] == 0.8
-    with pytest.raises(UserError, match='rows 1'):
+    with pytest.raises(UserError, match='row 1'):
         protocols.classification([[0.0, 1.0], [np.nan, 0.0]], [0, 1])
 
 
