@@ -23,11 +23,14 @@ def add_args(parser):
 
 def run(args):
     """Print the ranked paths and draw them."""
-    from datasets.pictures import read_image
+    from datasets.pictures import BadImage, read_image
     from serving import search
     if not args.image:
         raise UserError('--image is empty. Give the picture to search with: --image=FILE')
-    image = read_image(args.image)
+    try:
+        image = read_image(args.image)
+    except BadImage as error:    # its own advice is a flag of data sets
+        raise UserError(f'--image={printable(args.image)}: {error.reason}. Fix: another picture') from error
     index, encoder = search_flags.open_with_encoder(args)
     try:
         search.known_labels(index, args.label)

@@ -210,6 +210,13 @@ def test_a_dry_run_finds_what_needs_no_picture(capsys, monkeypatch, tmp_path, li
     assert all(part in error for part in parts), error
 
 
+def test_a_search_with_a_damaged_picture_names_its_own_flag(capsys, tmp_path):
+    (tmp_path / 'bad.jpg').write_bytes(b'no picture')
+    assert main.main(['search', f'--image={tmp_path}/bad.jpg', f'--index={tmp_path}']) == 2
+    error = capsys.readouterr().err
+    assert '--image=' in error and 'not an image' in error and '--on_bad_image' not in error
+
+
 def test_papers_start_from_imagenet_weights_on_their_data(capsys, tmp_path):
     for words, wanted in ((['--data_name=cars196'], True), (['--data_name=cub200', '--pretrained=false'], False),
                           ([], False), (['--data_name=mnist', '--backbone=lenet'], False),
