@@ -30,7 +30,7 @@ import samplers
 from commands import children, layers
 from commands.parser import flags_of
 from commands.words import absolute, flag_of, join_values, words_of
-from core.errors import UserError
+from core.errors import UserError, pick_name
 from core.files import check_writable, write_atomic, write_json
 from core.flags import bounded, path
 from core.text import count
@@ -75,6 +75,8 @@ def read(words):
         if flag_of(word) in OWN:
             raise UserError(f'{word}: compare sets this flag itself. Fix: leave it out')
     names = [name for name in args.losses.split(',') if name]
+    for name in names:
+        pick_name('--losses', name.partition('+')[0], losses.LOSSES)
     if len(set(names)) < max(2, len(names)):
         raise UserError(f'--losses={args.losses}: a comparison needs two or more different losses, such as '
                         '--losses=margin,npair')

@@ -217,6 +217,11 @@ def test_a_search_with_a_damaged_picture_names_its_own_flag(capsys, tmp_path):
     assert '--image=' in error and 'not an image' in error and '--on_bad_image' not in error
 
 
+def test_a_comparison_names_its_own_flag(capsys):
+    assert main.main(['compare', '--losses=margin,foo+margin=1']) == 2
+    assert '--losses=foo is unknown' in capsys.readouterr().err
+
+
 def test_papers_start_from_imagenet_weights_on_their_data(capsys, tmp_path):
     for words, wanted in ((['--data_name=cars196'], True), (['--data_name=cub200', '--pretrained=false'], False),
                           ([], False), (['--data_name=mnist', '--backbone=lenet'], False),
