@@ -87,7 +87,7 @@ def test_every_loss_gets_the_same_conditions(tmp_path):
 @pytest.mark.parametrize('words, said', [
     (['--losses=margin'], 'two or more different losses'),
     (['--losses=margin,margin'], 'two or more different losses'),
-    (['--losses=margin,nothing'], '--loss=nothing is unknown'),
+    (['--losses=margin,nothing'], '--losses=nothing is unknown'),
     (['--losses=margin,npair', '--grid=lr'], '--grid=lr is not a flag with values'),
     (['--losses=margin,npair', '--grid=lr=1e-3,inf'], 'not a finite number'),
     (['--losses=margin,npair', '--fold=1/4'], 'compare sets this flag itself'),
