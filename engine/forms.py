@@ -5,7 +5,7 @@ from core.runtime import mx, nd
 
 def create(name, constants):
     """The mx.optimizer.Optimizer `name`, MXNet's or of this file, with its constants."""
-    return mx.optimizer.create(name, **constants)
+    return mx.optimizer.create({'adamax': 'safeadamax'}.get(name, name), **constants)
 
 
 class Form(mx.optimizer.Optimizer):
@@ -98,3 +98,29 @@ class TorchAdam(Form):
         square[:] = self.beta2 * square + (1.0 - self.beta2) * grad * grad
         below = nd.sqrt(square) / (1.0 - self.beta2 ** t) ** 0.5 + self.epsilon
         weight -= self._get_lr(index) / (1.0 - self.beta1 ** t) * mean / below
+
+
+@mx.optimizer.register
+class SafeAdamax(Form):
+    """Adamax whose denominator never vanishes: u = max(beta2 u, |g| + epsilon);  w -= lr / (1 - beta1^t) m / u.
+
+    MXNet's own has no epsilon: a weight whose gradient was 0 so far (behind a ReLU that never opened) becomes 0 / 0.
+    Source: Kingma and Ba, Adam (ICLR 2015), algorithm 2, with the epsilon of torch.optim.Adamax.
+    """
+
+    def __init__(self, learning_rate=0.002, beta1=0.9, beta2=0.999, epsilon=1e-8, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def create_state(self, index, weight):
+        """(m, u) of one weight."""
+        return nd.zeros_like(weight), nd.zeros_like(weight)
+
+    def update(self, index, weight, grad, state):
+        """One step on one weight."""
+        self._update_count(index)
+        mean, largest = state
+        grad = self.gradient(index, weight, grad)
+        mean[:] = self.beta1 * mean + (1.0 - self.beta1) * grad
+        largest[:] = nd.maximum(self.beta2 * largest, nd.abs(grad) + self.epsilon)
+        weight -= self._get_lr(index) / (1.0 - self.beta1 ** self._index_update_count[index]) * mean / largest
