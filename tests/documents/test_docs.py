@@ -170,6 +170,17 @@ def parses(words, capsys, stands_for=None):
     return True
 
 
+@pytest.fixture(autouse=True)
+def photos(tmp_path, monkeypatch):
+    """The present folder holds `photos` and `FOLDER`, twelve classes of three files each: what the pages speak of."""
+    for name in ('photos', 'FOLDER'):
+        for number in range(36):
+            file = tmp_path / name / f'class{number // 3:02}' / f'{number}.jpg'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope='module')
 def finished_run(tmp_path_factory):
     """A folder that the command line takes for a finished run."""

@@ -135,6 +135,10 @@ def test_paths_are_those_of_the_caller(tmp_path, monkeypatch, capsys):
     request = rows.read('cub200', ['margin', '--archive=a.tgz', '--archive', 'b.tgz', '--data_dir=birds'])
     assert request.options['archive'] == [str(tmp_path / 'a.tgz'), str(tmp_path / 'b.tgz')]
     assert request.flags == [f'--data_dir={tmp_path}/birds']
+    for number in range(36):
+        file = tmp_path / 'mine' / f'class{number // 3:02}' / f'{number}.jpg'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     for words in (['mine'], ['--data_dir=mine'], ['--data_dir', 'mine']):
         assert main.main(['photos', *words, '--dry_run']) == 0
         flags = json.loads(capsys.readouterr().out)
