@@ -36,8 +36,8 @@ def explain(error: BaseException) -> str | None:
 
     Example
     -------
-    >>> explain(PermissionError(13, 'Permission denied', '/root/x'))
-    '/root/x: Permission denied. Fix: give another folder, or change its permissions'
+    >>> explain(PermissionError(13, 'Permission denied', '/photos/x'))
+    '/photos/x: Permission denied. Fix: give another folder, or change its permissions'
     >>> explain(ModuleNotFoundError('No module named cv2', name='cv2'))
     'the package cv2 is not installed. Fix: bash scripts/setup.sh'
     >>> explain(ZeroDivisionError()) is None
