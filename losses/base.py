@@ -10,7 +10,7 @@ import numpy as np
 
 from core.contracts import Batch, Out, Tensor
 from core.errors import UserError
-from core.gluon_internals import has_data, named_parameters
+from core.gluon_internals import forget_trace, has_data, named_parameters
 from core.runtime import gluon, nd
 
 
@@ -47,7 +47,7 @@ class Criterion:
         inputs = self.inputs(out, batch)
         if self.batch_size != batch.label.shape[0]:
             self.batch_size = batch.label.shape[0]
-            self._clear_cached_op()    # hybridized: another batch size is traced anew
+            forget_trace(self)    # hybridized: another batch size is traced anew
         return super().__call__(*inputs)
 
     @staticmethod
