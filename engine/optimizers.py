@@ -6,7 +6,7 @@ OPTIMIZERS = ('adam', 'sgd', 'nag', 'rmsprop', 'adagrad', 'adadelta', 'adamax', 
               'torchadam')
 # what MXNet calls the number that keeps a denominator from 0
 EPSILON = {'adam': 'epsilon', 'rmsprop': 'epsilon', 'nadam': 'epsilon', 'adadelta': 'epsilon', 'adagrad': 'eps',
-           'tfrmsprop': 'epsilon', 'torchadam': 'epsilon'}
+           'tfrmsprop': 'epsilon', 'torchadam': 'epsilon', 'adamax': 'epsilon'}
 FLOAT32_MAX = 3.4028235e38
 MOMENTUM = ('sgd', 'nag', 'tfmomentum')
 
