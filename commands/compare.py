@@ -11,6 +11,7 @@ with 95 % intervals and differences to the best loss are paired, run by run. Sto
   --folds=N           folds of the training classes (4)
   --runs=N            runs with seeds from --seed on (1)
   --grid=FLAG=V1,V2   settings to choose from for every loss, by MAP@R on the folds left out; may be repeated
+  --points=N          evaluations in each training, for curves of the classes left out (1: at its end)
   --save_dir=DIR      instead of runs/compare
   --dry_run           print the plan
   any other flag of training holds for all losses; without one: mobilenet0.5 with ImageNet weights at 128 px, 128
@@ -38,16 +39,18 @@ from core.text import count
 # The same for every loss. A loss's own flags (margins, scales) are its paper's.
 COMMON = {'backbone': 'mobilenet0.5', 'pretrained': True, 'image_size': 128, 'embed_dim': 128, 'batch_size': 64,
           'transform': 'embedding_expansion', 'optim': 'adam', 'lr': 1e-4, 'wd': 1e-5, 'lr_schedule': 'constant',
-          'metric': 'cosine'}
+          'metric': 'cosine', 'head_lr_mult': 1, 'conv_lr_mult': 1, 'bias_lr_mult': 1, 'bias_wd_mult': 1}
 INSTANCES = 4     # images of each class in a batch, for the losses whose batches have a number of them
 LETTERS = {'lr': 1e-3, 'wd': 1e-4, 'lr_schedule': 'constant', 'metric': 'cosine'}
 # One evaluation, after the last update; nothing is drawn.
-QUIET = {'epochs': 10 ** 6, 'eval_epoch_term': 10 ** 6, 'save_epoch_term': 10 ** 6, 'figures': False, 'draw': False,
-         'train_stats': False}
-OWN = ('losses', 'updates', 'folds', 'runs', 'grid', 'save_dir', 'dry_run', 'seed', 'fold', 'train_iters', 'loss')
+QUIET = {'epochs': 10 ** 6, 'early_stopping': 0, 'eval_epoch_term': 10 ** 6, 'save_epoch_term': 10 ** 6,
+         'figures': False, 'draw': False, 'train_stats': False}
+OWN = ('losses', 'updates', 'folds', 'runs', 'grid', 'save_dir', 'dry_run', 'seed', 'fold', 'train_iters', 'loss',
+       'points', 'eval_iter_term')
 
-Plan = namedtuple('Plan', 'losses updates folds seeds grid folder words')
-Plan.__doc__ = """losses: names, with settings of their own after `+`; grid: list of lists of words; words: of all."""
+Plan = namedtuple('Plan', 'losses updates folds seeds grid folder words points', defaults=(1,))
+Plan.__doc__ = """losses: names, with settings of their own after `+`; grid: list of lists of words; words: of all;
+points: evaluations in each training."""
 
 
 class Stopped(Exception):
@@ -68,6 +71,7 @@ def read(words):
     parser.add_argument('--runs', type=bounded(int, 1), default=1)
     parser.add_argument('--seed', type=bounded(int, 0), default=0)
     parser.add_argument('--grid', action='append', default=[])
+    parser.add_argument('--points', type=bounded(int, 1), default=1)
     parser.add_argument('--save_dir', type=path, default='')
     args, rest = parser.parse_known_args(join_values(words, ('dry_run',)))
     rest = [word for word in absolute(rest) if word != '--dry_run']
@@ -84,7 +88,7 @@ def read(words):
         rest = ['--data_name=glyphs', *rest]
     letters = layers.parse('train', [word for word in rest if flag_of(word).startswith('data')]).data_name == 'glyphs'
     plan = Plan(names, args.updates, args.folds, list(range(args.seed, args.seed + args.runs)), grid(args.grid),
-                args.save_dir or path('runs/compare'), words_of(LETTERS if letters else COMMON, rest))
+                args.save_dir or path('runs/compare'), words_of(LETTERS if letters else COMMON, rest), args.points)
     for loss, chosen in itertools.product(plan.losses, plan.grid):
         layers.parse('train', training(plan, loss, chosen, plan.seeds[0], 1))
     return plan
@@ -115,7 +119,8 @@ def training(plan, loss, chosen, seed, fold):
     instances = '--num_instances' in flags_of(samplers.get_sampler(losses.get_loss(name).sampler).add_args)
     return [f'--loss={name}', *words_of(QUIET), *([f'--num_instances={INSTANCES}'] if instances else []), *plan.words,
             *chosen, *(f'--{word}' for word in own), f'--seed={seed}',
-            f'--train_iters={plan.updates}', f'--fold={fold}/{plan.folds}',
+            f'--train_iters={plan.updates}', f'--eval_iter_term={-(-plan.updates // plan.points)}',
+            f'--fold={fold}/{plan.folds}',
             f'--save_dir={folder_of(plan, loss, chosen, seed, fold)}']
 
 
@@ -181,7 +186,7 @@ def left_out(plan, loss, chosen, seed, fold):
     finished = os.path.join(folder, 'result.json')
     if not os.path.exists(finished):
         started = any(os.path.exists(os.path.join(folder, name)) for name in ('last', 'checkpoints'))
-        must(children.call([f'--resume={folder}'] if started else words))
+        must(children.here([f'--resume={folder}'] if started else words))
     with open(finished, encoding='utf-8') as file:
         result = json.load(file)
     before = [word for word in result['args'].get('argv') or words if flag_of(word) == 'train_iters']
@@ -206,7 +211,7 @@ def test_scores(plan, loss, chosen, seed):
         folder = folder_of(plan, loss, chosen, seed, fold)
         file = os.path.join(folder, 'test.npz')
         if not os.path.exists(file):
-            must(children.call(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}']))
+            must(children.here(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}']))
         loaded = load_embeddings(file)
         parts.append(unit_rows(loaded.embeddings))
         single.append(scores_of(retrieval(parts[-1], loaded.labels, [1], loaded.query)))

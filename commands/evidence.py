@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import pathlib
 import time
 
-from commands import children
+from commands import children, evidence_curves
 from commands.words import words_of
 from core.errors import UserError, pick_name
 from core.files import write_atomic
@@ -23,10 +24,11 @@ from recipes import evidence as plan
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TABLE, PAGE = ROOT / 'docs' / 'evidence.csv', ROOT / 'docs' / 'evidence.md'
+LOGS, PICTURES = ROOT / 'docs' / 'logs', ROOT / 'docs' / 'figures'
 COLUMNS = ('claim', 'variant', 'updates', 'runs', 'settings', 'folds_map_at_r', 'recall@1', 'recall@1_low',
            'recall@1_high', 'map_at_r', 'map_at_r_low', 'map_at_r_high', 'less_reference', 'less_low', 'less_high',
            'commit', 'command')
-START = 3          # seconds that a training takes beside its updates
+START = 3          # seconds that a training takes beside its updates, evaluations included
 VERDICTS = {'holds': 'holds', 'does not hold': 'does not hold: the opposite was found',
             'undecided': 'undecided at this scale', '': 'not yet measured'}
 
@@ -39,14 +41,17 @@ def add_args(parser) -> None:
     parser.add_argument('--save_dir', type=path, default='', metavar='DIR', help='instead of runs/evidence')
     parser.add_argument('--hours', type=bounded(float, 0), default=0.0, help='begin no claim after this time; 0: all')
     switch(parser, '--list', help='print the claims, what they cost and their verdicts')
-    switch(parser, '--page', help='only make docs/evidence.md from docs/evidence.csv')
+    switch(parser, '--page', help='only make docs/evidence.md and its pictures from docs/evidence.csv and docs/logs')
+
+
+def grid(claim) -> dict:
+    """{flag: values} that a claim's settings are chosen from."""
+    return claim.get('grid', plan.GRID)
 
 
 def hours(claim) -> float:
-    """What a claim costs on 2 cores, about."""
-    settings = 1
-    for values in plan.GRID.values():
-        settings *= len(values)
+    """What a claim costs on one core, about."""
+    settings = math.prod(len(values) for values in grid(claim).values())
     trainings = len(claim['losses']) * plan.FOLDS * (settings + claim['runs'] - 1)
     batch = plan.DATA[claim['data']]['batch_size']
     return trainings * (START + claim['updates'] * batch / plan.SPEEDS[claim['data']]) / 3600
@@ -66,9 +71,10 @@ def words(claim, data_root, weights_root, folder) -> list[str]:
                 if not root:
                     raise UserError(f'the claim {claim["name"]} needs --{name}_root=DIR, the folder of {value}')
                 settings[key] = os.path.join(root, value.partition('/')[2])
-    grid = [f'--grid={flag}={",".join(values)}' for flag, values in plan.GRID.items()]
+    choices = [f'--grid={flag}={",".join(values)}' for flag, values in grid(claim).items()]
     return ['compare', '--losses=' + ','.join(claim['losses'].values()), f'--updates={claim["updates"]}',
-            f'--runs={claim["runs"]}', f'--folds={plan.FOLDS}', *grid, *words_of(settings), f'--save_dir={folder}']
+            f'--runs={claim["runs"]}', f'--folds={plan.FOLDS}', f'--points={plan.POINTS[claim["data"]]}', *choices,
+            *words_of(settings), f'--save_dir={folder}']
 
 
 def rows(claim, result, commit) -> list[dict]:
@@ -132,7 +138,7 @@ def page(lines) -> str:
             'Figures are means over seeds of the fold networks, in percent, with 95 % intervals; a claim holds when '
             'the interval of the paired difference of MAP@R lies above zero. These are small data sets, small networks '
             'and short trainings: a verdict is about them, not about the paper\'s own tables.', '',
-            f'The whole plan costs about {total:.0f} hours on 2 cores.', '',
+            f'The whole plan costs about {total:.0f} hours on one core.', '',
             '| claim | paper | data | updates | seeds | hours | verdict |', '|---|---|---|---|---|---|---|']
     for claim in plan.CLAIMS:
         text.append(f'| {claim["name"]} | {claim["paper"]} | {plan.TITLES[claim["data"]]} | {claim["updates"]} | '
@@ -150,7 +156,13 @@ def page(lines) -> str:
             text.append('| {variant} | {settings} | {0:.1f} ({1:.1f} to {2:.1f}) | {3:.1f} ({4:.1f} to {5:.1f}) | '
                         '{6:+.2f} ({7:+.2f} to {8:+.2f}) | {commit} |'.format(
                             *(number[key] for key in COLUMNS[6:15]), **line))
+        text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
     return '\n'.join(text) + '\n'
+
+
+def draw(claim, lines) -> None:
+    """The picture of a claim from its lines of docs/evidence.csv and its curves in docs/logs."""
+    evidence_curves.draw(LOGS / f'{claim["name"]}.csv', lines, PICTURES / f'evidence_{claim["name"]}.png')
 
 
 def run(args) -> int:
@@ -158,6 +170,10 @@ def run(args) -> int:
     names = {claim['name']: claim for claim in plan.CLAIMS}
     chosen = [names[pick_name('CLAIM', name, names)] for name in args.claims] or sorted(plan.CLAIMS, key=hours)
     if args.page:
+        for claim in plan.CLAIMS:
+            mine = [line for line in read() if line['claim'] == claim['name']]
+            if mine:
+                draw(claim, mine)
         write_atomic(PAGE, page(read()))
         return 0
     if args.list:
@@ -165,6 +181,7 @@ def run(args) -> int:
             verdict = VERDICTS[verdict_of(claim, read())]
             print(f'{claim["name"]:<26} {hours(claim):5.1f} h  {verdict:<24}  {claim["says"]}')
         return 0
+    from commands.compare import Plan
     from engine.run import commit
     began, base = time.monotonic(), args.save_dir or str(ROOT / 'runs' / 'evidence')
     for claim in chosen:
@@ -178,6 +195,9 @@ def run(args) -> int:
         result = json.loads(pathlib.Path(folder, 'compare.json').read_text(encoding='utf-8'))
         lines = rows(claim, result, commit())
         write(lines)
+        evidence_curves.write(evidence_curves.collect(claim, Plan(**result['plan']), result['results']),
+                              LOGS / f'{claim["name"]}.csv')
+        draw(claim, lines)
         write_atomic(PAGE, page(read()))
         print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {PAGE}')
     return 0

@@ -73,9 +73,11 @@ def seen_otherwise(args):
     number = batches(args, known.get('train', {}))
     if number is None:
         return 0
-    epochs = updates(args)[0] / number
+    total = updates(args)[0]
+    epochs = total / number
+    evaluations = total / args.eval_iter_term if args.eval_iter_term else epochs / args.eval_epoch_term
     tested = sum(value for what, value in known.get('test', {}).items() if what in ('images', 'query', 'gallery'))
-    return epochs / args.eval_epoch_term * tested + (args.sampler == 'local') * epochs * known['train']['images']
+    return evaluations * tested + (args.sampler == 'local') * epochs * known['train']['images']
 
 
 def cost(args):

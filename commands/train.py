@@ -79,6 +79,8 @@ def train(args, session, sampler, optimizer, run, source, workers):
         for part, split in (('test', data.test), ('val', data.val)):
             if split is not None:
                 result[part], kept[part] = session.scores(split)
+        if trainer.state['step']:       # in the middle of an epoch: no more than the scores
+            return result
         if args.draw and epoch % args.display_step == 0:
             try:
                 pictures.epoch(run.folder / 'figures', run.board, epoch, kept['test'], data.test,
@@ -103,9 +105,9 @@ def train(args, session, sampler, optimizer, run, source, workers):
                       epochs=args.epochs, start_epoch=args.start_epoch, train_iters=args.train_iters,
                       early_stopping=args.early_stopping, seed=args.seed,
                       start_loader=session.forward(data.train)[1], start_batch_size=args.batch_size,
-                      eval_epoch_term=args.eval_epoch_term, save_epoch_term=args.save_epoch_term,
-                      summary_step=args.summary_step, caffe_iter_size=args.caffe_iter_size, grad_chunk=args.grad_chunk,
-                      kvstore=args.kvstore,
+                      eval_epoch_term=args.eval_epoch_term, eval_iter_term=args.eval_iter_term,
+                      save_epoch_term=args.save_epoch_term, summary_step=args.summary_step,
+                      caffe_iter_size=args.caffe_iter_size, grad_chunk=args.grad_chunk, kvstore=args.kvstore,
                       workers=workers)
     if source:
         trainer.resume(source, args.allow_pickle)

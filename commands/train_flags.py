@@ -48,6 +48,8 @@ def add_args(group):
     switch(group, '--baselines', default=False,
            help='also score raw pixels, the untrained network and its pooled features before training')
     group.add_argument('--eval_epoch_term', type=bounded(int, 1), default=1, help='evaluate every this many epochs')
+    group.add_argument('--eval_iter_term', type=bounded(int, 0), default=0, metavar='N',
+                       help='evaluate every this many iterations instead, also in the middle of epochs; 0: by epochs')
     group.add_argument('--summary_step', '--log_interval', '--logging_threshold', type=bounded(int, 1), default=10,
                        help='iterations between two points of the loss and learning-rate curves')
     group.add_argument('--save_epoch_term', type=bounded(int, 1), default=1,

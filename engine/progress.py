@@ -28,6 +28,20 @@ def spoken(seconds):
     return f'{hours} h {minutes % 60:02d} min' if days < 1 else f'{days} d {hours % 24:02d} h'
 
 
+def words_of(scores):
+    """What the terminal says of an evaluation.
+
+    Example
+    -------
+    >>> words_of({'accuracy': 0.5, 'recall': {'1': 0.25}, 'val_recall': {'1': 0.75}})
+    ['accuracy 0.5000', 'held-out R@1 0.7500']
+    """
+    words = [f'accuracy {scores["accuracy"]:.4f}'] if 'accuracy' in scores else []
+    held = 'val_recall' if 'val_recall' in scores else 'recall'
+    whose = 'held-out ' if held == 'val_recall' else ''
+    return words + [f'{whose}R@{k} {value:.4f}' for k, value in scores.get(held, {}).items()]
+
+
 class Progress:
     """Reports on a run.
 
@@ -65,6 +79,12 @@ class Progress:
             board.add_scalar(name, number, step)
         self.run.log('step', epoch=epoch, step=step, loss=loss, lr=lr, seconds=round(self.state['seconds'], 3), **stats)
 
+    def inside(self, epoch, scores):
+        """An evaluation in the middle of an epoch. scores : what goes to the log."""
+        state = self.state
+        self.run.log('evaluation', epoch=epoch, step=state['iteration'], seconds=round(state['seconds'], 3), **scores)
+        print('  '.join([f'epoch {epoch:>4}', f'iteration {state["iteration"]}', *words_of(scores)]), flush=True)
+
     def epoch(self, epoch, loss, lr, scores, left):
         """The end of an epoch. scores : what goes to the log of an evaluation, {} without one; left : ETA as text."""
         # ORIGINAL: the axis of the epochs in TensorBoard starts at 1.
@@ -76,11 +96,7 @@ class Progress:
         self.run.log('epoch', epoch=epoch, step=state['iteration'], loss=loss, seconds=round(state['seconds'], 3),
                      images_per_second=round(speed, 2), **scores)
         words = [f'epoch {epoch:>4}', f'loss {loss:.4f}', f'lr {lr:.2e}', f'{speed:.0f} images/s']
-        words += [f'accuracy {scores["accuracy"]:.4f}'] if 'accuracy' in scores else []
-        held = 'val_recall' if 'val_recall' in scores else 'recall'
-        whose = 'held-out ' if held == 'val_recall' else ''
-        words += [f'{whose}R@{k} {value:.4f}' for k, value in scores.get(held, {}).items()]
-        print('  '.join(words + [f'{left} left'] * bool(left)), flush=True)
+        print('  '.join([*words, *words_of(scores), *[f'{left} left'] * bool(left)]), flush=True)
 
     def evaluation(self, epoch, result):
         """Take the result of an evaluation, {'test': ..., 'val': ...}.
@@ -91,12 +107,13 @@ class Progress:
         for part in PARTS:
             if part not in result:
                 continue
-            state['last'][part] = dict(result[part], epoch=epoch)
+            where = {'epoch': epoch, 'iteration': state['iteration']}
+            state['last'][part] = dict(result[part], **where)
             best = state['best'].get(part)
             if best is None or score_of(result[part]) > score_of(best):
-                state['best'][part] = dict(result[part], epoch=epoch)
+                state['best'][part] = dict(result[part], **where)
                 if part == 'val':
-                    state['best']['test_at_val'] = dict(result['test'], epoch=epoch)
+                    state['best']['test_at_val'] = dict(result['test'], **where)
                 # --val_classes decides which epoch is kept; without it the test set does, the papers' habit
                 improved = improved or part == 'val' or 'val' not in result
             self.curves(PREFIX[part], epoch, result[part], state['best'][part])
@@ -104,6 +121,7 @@ class Progress:
                 if key in result['test']}
         if 'val' in result:
             line['val_recall'] = result['val']['recall']
+            line['val_map_at_r'] = result['val'].get('map_at_r')
         return improved, line
 
     def curves(self, prefix, epoch, result, best):
@@ -111,10 +129,12 @@ class Progress:
         step, board = self.state['iteration'], self.run.board
         for k, value in result['recall'].items():
             board.add_scalar(f'{prefix}/R{k}', value, step)
-            board.add_scalar(f'{prefix}_epoch/R{k}', value, epoch + 1)
         first = next(iter(result['recall']))
         board.add_scalar(f'{prefix}/R{first}/best', best['recall'][first], step)
-        board.add_scalar(f'{prefix}_epoch/R{first}/best', best['recall'][first], epoch + 1)
+        if self.state['step'] == 0:      # at the end of an epoch
+            for k, value in result['recall'].items():
+                board.add_scalar(f'{prefix}_epoch/R{k}', value, epoch + 1)
+            board.add_scalar(f'{prefix}_epoch/R{first}/best', best['recall'][first], epoch + 1)
         for key, tag in (('map_at_r', 'MAP_R'), ('accuracy', 'accuracy'), ('macro_accuracy', 'macro_accuracy')):
             if key in result:
                 board.add_scalar(f'{prefix}/{tag}', result[key], step)

@@ -49,6 +49,7 @@ class Trainer:
     seed : of the batches, dropout and sampled pairs
     start_loader, start_batch_size : of the start-up pass that some papers make; None: the pictures of training
     eval_epoch_term, save_epoch_term : epochs between two evaluations, and two checkpoints
+    eval_iter_term : iterations between two evaluations, which then come in the middle of epochs; 0: by epochs
     summary_step : iterations between two points of the curves
     caffe_iter_size : batches whose gradients are averaged before one update
     grad_chunk : images that the network runs at once, see engine.chunks; 0: the whole batch
@@ -58,8 +59,8 @@ class Trainer:
 
     def __init__(self, net, criterion, loader, sampler, schedule, optimizer, run, *, evaluate, embed_train, keeps=None,
                  ctx=None, epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
-                 start_batch_size=100, eval_epoch_term=1, save_epoch_term=1, summary_step=10, caffe_iter_size=1,
-                 grad_chunk=0, kvstore='device', workers=None):
+                 start_batch_size=100, eval_epoch_term=1, eval_iter_term=0, save_epoch_term=1, summary_step=10,
+                 caffe_iter_size=1, grad_chunk=0, kvstore='device', workers=None):
         if start_epoch >= epochs:
             raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
                             f'--epochs={epochs}. Fix: a larger --epochs')
@@ -70,6 +71,7 @@ class Trainer:
         self.epochs, self.start_epoch, self.train_iters, self.seed = epochs, start_epoch, train_iters, seed
         self.start_loader, self.start_batch_size = start_loader or loader, start_batch_size
         self.eval_epoch_term, self.save_epoch_term = eval_epoch_term, save_epoch_term
+        self.eval_iter_term = eval_iter_term
         self.summary_step, self.caffe_iter_size = summary_step, caffe_iter_size
         self.stopping, self.plans, self.saved = EarlyStopping(early_stopping), None, None
         self.chunks = Chunks(self.forward, grad_chunk) if grad_chunk else None
@@ -191,6 +193,8 @@ class Trainer:
                 bar.set_postfix(loss=f'{average.mean:.4f}', left=left, refresh=False)
                 if self.finished:
                     return
+                if self.scored_inside(epoch):
+                    clock, waited = time.time(), self.loader.wait_seconds
                 received = self.workers.agree(signals.received)
                 if received is not None and state['step'] < len(plans):
                     self.save('last')
@@ -250,6 +254,23 @@ class Trainer:
                         f'the batch: {shown} (all {len(names)} in {listing}). Fix: a lower --lr, --grad_clip, or look '
                         f'at these images. {good}')
 
+    def score(self, epoch):
+        """Evaluate: (whether this is the network to keep, what goes to the log)."""
+        self.check_finite()
+        return self.progress.evaluation(epoch, self.evaluate(epoch)) if self.workers.rank == 0 else (False, {})
+
+    def scored_inside(self, epoch):
+        """In the middle of an epoch: evaluate when eval_iter_term says so, and keep the best. Whether it did."""
+        state = self.state
+        if not self.eval_iter_term or state['iteration'] % self.eval_iter_term or state['step'] == len(self.plans):
+            return False
+        improved, scores = self.score(epoch)
+        self.progress.inside(epoch, scores)
+        if improved:
+            self.save('best')
+            self.save('last')
+        return True
+
     def end_epoch(self, epoch):
         """Schedules, evaluation when it is due, log line, checkpoints."""
         state, steps = self.state, len(self.plans)
@@ -259,10 +280,11 @@ class Trainer:
         state.update(epoch=epoch + 1, step=0, loss_sum=0.0, loss_count=0, epoch_loss=loss)
         self.plans, improved, scores, last = None, False, {}, self.finished
         # DIFFERS: the last epoch is always evaluated, also where eval_epoch_term would not have it.
-        if last or (epoch + 1) % self.eval_epoch_term == 0:
-            self.check_finite()
-            if self.workers.rank == 0:
-                improved, scores = self.progress.evaluation(epoch, self.evaluate(epoch))
+        done, term = epoch + 1, self.eval_epoch_term
+        if self.eval_iter_term:
+            done, term = state['iteration'], self.eval_iter_term
+        if last or done % term == 0:
+            improved, scores = self.score(epoch)
         self.progress.epoch(epoch, loss, self.update.learning_rate, scores,
                             '' if last else self.progress.remaining(epoch, steps, steps))
         # best goes first: dying in between leaves a `last` from which the better epoch is reached once more

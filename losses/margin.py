@@ -7,6 +7,9 @@ from core.runtime import mx, nd
 from losses import functional, mining
 from losses.base import Criterion
 
+SAMPLINGS = {'distance': mining.distance_weighted, 'random': mining.random_negatives,
+             'semihard': mining.semi_hard_negatives}
+
 
 class Margin(Criterion):
     r"""A boundary beta between positive and negative distances, learned for each class.
@@ -14,7 +17,7 @@ class Margin(Criterion):
     .. math:: L = \frac{\sum_t [D_{ap} - \beta_{y_a} + \alpha]_+ + [\beta_{y_a} - D_{an} + \alpha]_+ + \nu \beta_{y_a}}
                        {|\{t : \text{first term} > 0\}| + |\{t : \text{second term} > 0\}|}
 
-    over triplets t = (a, p, n): every ordered positive pair with one negative drawn by `mining.distance_weighted`.
+    over triplets t = (a, p, n): every ordered positive pair with one negative, drawn by `mining.distance_weighted`.
     D = sqrt(|x - y|^2 + 1e-8). alpha is `margin`. The count has no gradient; with no active term the loss is 0.
 
     The original divides the gradient by the batch size once more. beta has its own SGD with momentum 0.9; with lr_beta
@@ -25,6 +28,7 @@ class Margin(Criterion):
     num_classes : int, C
     margin, beta, nu : float, alpha, the initial beta, the weight of beta
     lr_beta : float, learning rate of beta, 0 for a constant
+    sampling : distance, random or semihard: how the negative of a pair is chosen
     rng : numpy RandomState of the sampling; the global one if left out, which the training loop seeds at every step
 
     Inputs
@@ -50,10 +54,10 @@ class Margin(Criterion):
     sampler_reason = 'the loss needs several images of each class in a batch.'
     head = 'l2'
 
-    def __init__(self, num_classes, margin=0.2, beta=1.2, nu=0.0, lr_beta=0.1, rng=None, **kwargs):
+    def __init__(self, num_classes, margin=0.2, beta=1.2, nu=0.0, lr_beta=0.1, sampling='distance', rng=None, **kwargs):
         super().__init__(**kwargs)
         self.num_classes, self.margin, self.lr_beta = num_classes, margin, lr_beta
-        self.nu = nu if lr_beta else 0.0
+        self.nu, self.mine = nu if lr_beta else 0.0, SAMPLINGS[sampling]
         self.rng = np.random if rng is None else rng
         with self.name_scope():
             self.beta = self.params.get('beta', shape=(num_classes,), init=mx.init.Constant(beta),
@@ -67,16 +71,19 @@ class Margin(Criterion):
         group.add_argument('--nu', type=bounded(float, 0.0), default=0.0, help='weight of beta in the loss')
         group.add_argument('--lr_beta', type=bounded(float, 0.0), default=0.1,
                            help='learning rate of beta; 0: one constant beta')
+        group.add_argument('--margin_sampling', default='distance', choices=tuple(SAMPLINGS),
+                           help='how the negative of a pair is chosen: by the inverse density of its distance, '
+                                'uniformly, or the nearest that is farther than the positive')
 
     @classmethod
     def from_args(cls, args, num_classes):
         """Build from parsed flags."""
-        return cls(num_classes, args.margin, args.beta, args.nu, args.lr_beta)
+        return cls(num_classes, args.margin, args.beta, args.nu, args.lr_beta, args.margin_sampling)
 
     def inputs(self, out, batch):
-        """Draw the negatives."""
+        """Choose the negatives."""
         x = out.embedding
-        triplets = mining.distance_weighted(x.asnumpy(), batch.label.asnumpy(), self.rng)
+        triplets = self.mine(x.asnumpy(), batch.label.asnumpy(), self.rng)
         triplets, valid = mining.or_placeholder(triplets)
         anchor, positive, negative = (nd.array(row, ctx=x.context, dtype='int32') for row in triplets)
         return x, batch.label, anchor, positive, negative, nd.array(valid, ctx=x.context)

@@ -112,6 +112,37 @@ def distance_weighted(embedding: np.ndarray, label: np.ndarray, rng: np.random.R
     return np.stack([anchor, positive, draw(probability, anchor, rng)])
 
 
+def random_negatives(embedding: np.ndarray, label: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Each ordered positive pair with one negative drawn uniformly: int64 (3, P).
+
+    Anchors without another class in the batch are left out. Source: Wu et al. (ICCV 2017), section 3.
+    """
+    other = np.asarray(label)[:, None] != np.asarray(label)[None, :]
+    anchor, positive = positive_pairs(label)
+    usable = other[anchor].any(axis=1)
+    anchor, positive = anchor[usable], positive[usable]
+    return np.stack([anchor, positive, draw(other, anchor, rng)]) if len(anchor) else np.zeros((3, 0), dtype=np.int64)
+
+
+def semi_hard_negatives(embedding: np.ndarray, label: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Each ordered positive pair with the nearest negative that is farther than the positive: int64 (3, P).
+
+    Where there is none, the farthest negative. Anchors without another class are left out; nothing is drawn. Source:
+    Schroff et al., FaceNet (CVPR 2015), equation 4, as Wu et al. (ICCV 2017), section 3, set it beside their sampling.
+    """
+    other = np.asarray(label)[:, None] != np.asarray(label)[None, :]
+    anchor, positive = positive_pairs(label)
+    usable = other[anchor].any(axis=1)
+    anchor, positive = anchor[usable], positive[usable]
+    if not len(anchor):
+        return np.zeros((3, 0), dtype=np.int64)
+    distance = squared_distances(embedding)
+    beyond = other[anchor] & (distance[anchor] > distance[anchor, positive][:, None])
+    nearest = np.where(beyond, distance[anchor], np.inf).argmin(axis=1)
+    farthest = np.where(other[anchor], distance[anchor], -np.inf).argmax(axis=1)
+    return np.stack([anchor, positive, np.where(beyond.any(axis=1), nearest, farthest)])
+
+
 def target_pairs(features: np.ndarray, label: np.ndarray, n_target: int) -> np.ndarray:
     """Each sample with its min(n_target, n_c - 1) nearest samples of its class, nearest first: int64 (2, P).
 

@@ -1,7 +1,8 @@
 """Evidence: each paper's claim as a fair comparison on photographs that fit a CPU. Nothing but data.
 
 DATA : {name: flags}: data sets and trunks; DATA/ and WEIGHTS/ stand for --data_root and --weights_root
-SPEEDS : {name: images a second of training on 2 cores}, for what a claim will cost
+SPEEDS : {name: images a second of training on one core}, for what a claim will cost
+POINTS : {name: evaluations in a training}, for the curves
 CLAIMS : list of dicts:
     name, paper : of the claim
     says : what the paper says, in one sentence
@@ -10,6 +11,7 @@ CLAIMS : list of dicts:
     losses : {label: what `compare --losses` takes}
     better : (label, label): the first should be above the second if the claim holds
     flags : {flag: value} for all its trainings, may be missing
+    grid : instead of GRID, may be missing
 
 Every variant of a claim gets the same grid, chosen on four folds of the training classes by MAP@R; weight decay is part
 of it, because losses scale their gradients differently and the same decay drowns one and spares another.
@@ -32,37 +34,51 @@ TITLES = {'birds': 'CUB-200 (2010) crops, mobilenet0.5 at 128 px',
           'cars': 'Cars196 crops (half), mobilenet0.5 at 128 px',
           'birds_frozen': 'CUB-200 (2010) crops, head on a frozen EfficientNet-Lite0 at 224 px',
           'cars_frozen': 'Cars196 crops (half), head on a frozen EfficientNet-Lite0 at 224 px'}
-SPEEDS = {'birds': 300, 'cars': 300, 'birds_frozen': 8000, 'cars_frozen': 8000}
+SPEEDS = {'birds': 100, 'cars': 100, 'birds_frozen': 16000, 'cars_frozen': 16000}
+POINTS = {'birds': 4, 'cars': 4, 'birds_frozen': 5, 'cars_frozen': 5}
+_PK8 = '+num_instances=8+sampler=pk_ee'
 
 
-def _expansion(name, loss, data, updates, runs, points=(0, 2), **own):
-    flags = ''.join(f'+{key}={value}' for key, value in own.items())
+def _expansion(name, loss, data, updates, runs, points=(0, 2), own=_PK8):
     return {'name': name, 'paper': 'embedding_expansion', 'data': data, 'updates': updates, 'runs': runs,
             'says': 'synthetic points between positives raise retrieval (CVPR 2020, tables of the results)',
-            'losses': {f'n = {n}': f'{loss}+n_inner_pts={n}{flags}' for n in points}, 'better': ('n = 2', 'n = 0')}
+            'losses': {f'n = {n}': f'{loss}+n_inner_pts={n}{own}' for n in points}, 'better': ('n = 2', 'n = 0')}
+
+
+_LN = 'heated_softmax+l2_norm+norm_weights'
+_BN = 'heated_softmax+bn+norm_weights'
 
 
 def _heated(name, data, updates, runs, epochs, hot):
-    variants = {'softmax': '+norm_weights=false+alpha=1', 'BN': '+bn+norm_weights+alpha=16',
-                'HBN': '+bn+norm_weights+alpha=16+heat_up', 'LN': '+l2_norm+norm_weights+alpha=16',
-                'HLN': '+l2_norm+norm_weights+alpha=16+heat_up'}
     return {'name': name, 'paper': 'heated_up_softmax', 'data': data, 'updates': updates, 'runs': runs,
             'says': 'heating up the temperature at the end raises retrieval (arXiv 1809.04157, table 1)',
-            'losses': {label: f'heated_softmax{flags}' for label, flags in variants.items()}, 'better': ('HLN', 'LN'),
-            'flags': {'epochs': epochs, 'nb_hu_epoch': hot}}
+            'losses': {'softmax': 'heated_softmax+norm_weights=false+alpha=1', 'BN': f'{_BN}+alpha=16',
+                       'HBN': f'{_BN}+alpha=16+heat_up', 'LN': f'{_LN}+alpha=16', 'HLN': f'{_LN}+alpha=16+heat_up'},
+            'better': ('HLN', 'LN'), 'flags': {'epochs': epochs, 'nb_hu_epoch': hot}}
 
 
 CLAIMS = [
-    _expansion('expansion', 'hphn_triplet', 'birds_frozen', 500, 5, (0, 2, 4, 8), num_instances=8, sampler='pk_ee'),
-    _expansion('expansion_cars', 'hphn_triplet', 'cars_frozen', 500, 5, (0, 2, 4, 8), num_instances=8, sampler='pk_ee'),
-    _expansion('expansion_photos', 'hphn_triplet', 'birds', 200, 3, num_instances=8, sampler='pk_ee'),
-    _expansion('expansion_long', 'hphn_triplet', 'birds', 2000, 3, num_instances=8, sampler='pk_ee'),
-    _expansion('expansion_triplet', 'triplet_semihard', 'birds_frozen', 500, 5, num_instances=8, sampler='pk_ee'),
-    _expansion('expansion_lifted', 'lifted_structure', 'birds_frozen', 500, 5, num_instances=8, sampler='pk_ee'),
-    _expansion('expansion_npair', 'npair', 'birds_frozen', 500, 5),
-    _expansion('expansion_ms', 'multi_similarity', 'birds_frozen', 500, 5, num_instances=8, sampler='pk_ee'),
+    _expansion('expansion', 'hphn_triplet', 'birds_frozen', 200, 5, (0, 2, 4, 8)),
+    _expansion('expansion_cars', 'hphn_triplet', 'cars_frozen', 500, 5, (0, 2, 4, 8)),
+    _expansion('expansion_long', 'hphn_triplet', 'birds_frozen', 2000, 5),
+    _expansion('expansion_photos', 'hphn_triplet', 'birds', 200, 3),
+    _expansion('expansion_triplet', 'triplet_semihard', 'birds_frozen', 500, 5),
+    _expansion('expansion_lifted', 'lifted_structure', 'birds_frozen', 500, 5),
+    _expansion('expansion_npair', 'npair', 'birds_frozen', 500, 5, own=''),
+    _expansion('expansion_ms', 'multi_similarity', 'birds_frozen', 500, 5),
     _heated('heated_up', 'birds_frozen', 500, 5, 16, 5),
     _heated('heated_up_cars', 'cars_frozen', 500, 5, 11, 4),
+    {'name': 'heated_alpha', 'paper': 'heated_up_softmax', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
+     'says': 'a middle temperature is best, and heating it up from 16 to 4 is better than any fixed one (section 3)',
+     'losses': {'alpha 4': f'{_LN}+alpha=4', 'alpha 16': f'{_LN}+alpha=16', 'alpha 64': f'{_LN}+alpha=64',
+                'heated': f'{_LN}+alpha=16+heat_up'},
+     'better': ('heated', 'alpha 4'), 'flags': {'epochs': 16, 'nb_hu_epoch': 5}},
+    {'name': 'margin_sampling', 'paper': 'deep_embedding', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
+     'says': 'with margin loss, distance-weighted negatives are above random and semi-hard ones (ICCV 2017, table 1)',
+     'losses': {'distance-weighted': 'margin+num_instances=4',
+                'random': 'margin+num_instances=4+margin_sampling=random',
+                'semi-hard': 'margin+num_instances=4+margin_sampling=semihard'},
+     'better': ('distance-weighted', 'random')},
     {'name': 'margin_beta', 'paper': 'deep_embedding', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
      'says': 'a boundary learned for each class is better than one fixed for all (ICCV 2017, table 1)',
      'losses': {'learned': 'margin+num_instances=4', 'fixed': 'margin+lr_beta=0+num_instances=4'},
@@ -79,4 +95,14 @@ CLAIMS = [
     {'name': 'local_sampling', 'paper': 'local_sampling', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
      'says': 'stochastic symmetric triplets on neighbourhoods are above plain triplets there (Neurocomputing 2020)',
      'losses': {'SST': 'sst', 'triplet': 'triplet_local', 'contrastive': 'contrastive'}, 'better': ('SST', 'triplet')},
+    {'name': 'local_neighbourhoods', 'paper': 'local_sampling', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
+     'says': 'batches of k-means neighbourhoods are better than random ones (Neurocomputing 2020)',
+     'losses': {'SST, k-means': 'sst', 'SST, random': 'sst+neighbourhoods=random',
+                'triplet, k-means': 'triplet_local', 'triplet, random': 'triplet_local+neighbourhoods=random'},
+     'better': ('SST, k-means', 'SST, random')},
+    {'name': 'local_head', 'paper': 'local_sampling', 'data': 'birds', 'updates': 100, 'runs': 3,
+     'grid': {'lr': ('1e-4',)},
+     'says': 'the last layer learns ten times as fast as the trunk; the program never trains it',
+     'losses': {'head x10': 'sst+head_lr_mult=10', 'head fixed': 'sst+head_lr_mult=0'},
+     'better': ('head x10', 'head fixed')},
 ]

@@ -65,28 +65,32 @@ class Local(Sampler):
     """Batches from k-means neighbourhoods of the current embedding, N // batch_size of them.
 
     Parameters: labels (N,); batch_size; n_targets same-class neighbours of each anchor; recluster: how often an epoch
-    goes over the neighbourhoods before the next one makes new ones (1: as the original).
+    goes over the neighbourhoods before the next one makes new ones (1: as the original); neighbourhoods: kmeans, or
+    random batches of the same number, to see what the neighbourhoods are worth.
     """
 
     needs_embed = True
 
-    def __init__(self, labels, batch_size, n_targets=5, recluster=1):
+    def __init__(self, labels, batch_size, n_targets=5, recluster=1, neighbourhoods='kmeans'):
         super().__init__(labels)
         self.batch_size, self.n_targets, self.recluster = batch_size, n_targets, recluster
+        self.neighbourhoods = neighbourhoods
 
     @staticmethod
     def add_args(group):
-        """Add --n_targets and --recluster."""
+        """Add --n_targets, --recluster and --neighbourhoods."""
         group.add_argument('--n_targets', '-n_targets', dest='n_targets', type=bounded(int, 1), default=5,
                            help='nearest images of its class that an anchor is paired with')
         group.add_argument('--recluster', type=bounded(int, 1), default=1, metavar='N',
                            help='passes over the neighbourhoods before they are made anew; such a round is one epoch. '
                                 'More saves the embedding of the whole training set, but the neighbourhoods age')
+        group.add_argument('--neighbourhoods', default='kmeans', choices=('kmeans', 'random'),
+                           help='what a batch is: a cluster of the current embedding, or images drawn at random')
 
     @classmethod
     def from_args(cls, args, labels, super_label=None):
-        """Build from --batch_size, --n_targets and --recluster."""
-        return cls(labels, args.batch_size, args.n_targets, args.recluster)
+        """Build from the flags above and --batch_size."""
+        return cls(labels, args.batch_size, args.n_targets, args.recluster, args.neighbourhoods)
 
     def indices(self, epoch, rng, embed):
         """Pairs (index, Triplets)."""
@@ -97,6 +101,9 @@ class Local(Sampler):
             raise UserError('the embedding of the training set is not finite, so it has no neighbourhoods. Fix: a '
                             'smaller --lr')
         clusters = max(1, len(features) // self.batch_size)
-        found = cluster(features, clusters, rng.randint(2 ** 31))
+        if self.neighbourhoods == 'random':
+            found = rng.permutation(len(features)) % clusters
+        else:
+            found = cluster(features, clusters, rng.randint(2 ** 31))
         batches = build_batches(features, self.labels, self.batch_size, self.n_targets, found, rng)
         return batches * self.recluster

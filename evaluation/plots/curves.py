@@ -35,7 +35,7 @@ def series(log: list[dict], k: int) -> np.ndarray:
     for record in log:
         step = record.get('step', step)
         recall = (record.get('recall') or {}).get(str(k))
-        if record.get('kind') == 'epoch' and recall is not None:
+        if record.get('kind') in ('epoch', 'evaluation') and recall is not None:
             rows.append((step, record.get('seconds', np.nan), recall))
     return np.array(rows, float).reshape(-1, 3).T * np.array([[1.0], [1 / 60.0], [1.0]])
 

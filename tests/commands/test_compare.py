@@ -23,7 +23,7 @@ def calls(monkeypatch):
     def call(words):
         found.append(words)
         return main.main(words)
-    monkeypatch.setattr(children, 'call', call)
+    monkeypatch.setattr(children, 'here', call)
     return found
 
 
@@ -74,11 +74,11 @@ def nearest_is_right(x, labels):
 
 
 def test_every_loss_gets_the_same_conditions(tmp_path):
-    plan = compare.read(['--losses=margin,npair,heated_softmax', '--data_name=cub200', '--lr', '3e-5', '--updates=7',
-                         f'--save_dir={tmp_path}'])
+    plan = compare.read(['--losses=margin,npair,heated_softmax,sst', '--data_name=cub200', '--lr', '3e-5',
+                         '--updates=7', f'--save_dir={tmp_path}'])
     flags = [vars(layers.parse('train', compare.training(plan, loss, [], 0, 1))) for loss in plan.losses]
     same = ('backbone', 'pretrained', 'image_size', 'embed_dim', 'batch_size', 'transform', 'optim', 'lr', 'wd',
-            'lr_schedule', 'metric', 'train_iters', 'fold', 'epochs')
+            'lr_schedule', 'metric', 'train_iters', 'fold', 'epochs', 'head_lr_mult', 'conv_lr_mult', 'early_stopping')
     assert len({json.dumps([one[key] for key in same]) for one in flags}) == 1
     assert (flags[0]['num_instances'], 'num_instances' in flags[2]) == (4, False)
     assert (flags[0]['lr'], flags[0]['train_iters'], flags[0]['fold']) == (3e-5, 7, (1, 4))
@@ -100,5 +100,5 @@ def test_what_cannot_be_compared_is_said_before_anything_runs(words, said):
 
 
 def test_a_training_that_fails_or_is_stopped_ends_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(children, 'call', lambda words: 130)
+    monkeypatch.setattr(children, 'here', lambda words: 130)
     assert main.main(['compare', '--losses=margin,npair', f'--save_dir={tmp_path}', *SMALL]) == 130

@@ -1,10 +1,12 @@
 """The evidence: its plan parses, its figures are those of the comparison, its verdicts follow from the intervals."""
 
 import json
+import pathlib
 
 import pytest
+from PIL import Image
 
-from commands import compare, evidence
+from commands import compare, evidence, evidence_curves
 from core.errors import UserError
 from recipes import evidence as plan
 
@@ -33,13 +35,14 @@ def test_every_claim_is_a_comparison_that_parses(one, tmp_path):
     (tmp_path / 'weights/mobilenet0.5_imagenet.params').write_bytes(b'')
     found = compare.read(words[1:])
     assert found.losses == list(one['losses'].values()) and found.updates == one['updates']
-    assert len(found.grid) == 6 and len(found.seeds) == one['runs'] >= 3
+    assert len(found.grid) == (1 if 'grid' in one else 6) and len(found.seeds) == one['runs'] >= 3
+    assert found.points == (5 if 'frozen' in one['data'] else 4)
     assert set(one['better']) <= set(one['losses'])
 
 
 def test_the_plan_is_affordable_and_says_what_it_costs(claim):
-    # 2 losses, 4 folds, 6 settings and 4 more seeds: 80 trainings of 3 s and 500 * 64 / 8000 s
-    assert evidence.hours(claim) == pytest.approx(80 * (3 + 4) / 3600)
+    # 2 losses, 4 folds, 6 settings and 4 more seeds: 80 trainings of 3 s and 500 * 64 / 16000 s
+    assert evidence.hours(claim) == pytest.approx(80 * (3 + 2) / 3600)
     assert sum(map(evidence.hours, plan.CLAIMS)) < 40
 
 
@@ -67,3 +70,30 @@ def test_a_root_that_is_needed_is_asked_for(claim, capsys):
     with pytest.raises(UserError, match='--data_root=DIR'):
         evidence.words(claim, '', '', 'out')
     assert json.dumps(plan.CLAIMS)
+
+
+def test_curves_are_means_over_the_folds_and_survive_their_file(claim, tmp_path):
+    found = compare.Plan(list(claim['losses'].values()), 10, 2, [0, 1], [['--lr=1']], str(tmp_path), [], 2)
+    for loss in found.losses:
+        for seed in found.seeds:
+            for fold in (1, 2):
+                folder = pathlib.Path(compare.folder_of(found, loss, ['--lr=1'], seed, fold))
+                folder.mkdir(parents=True)
+                lines = [{'kind': kind, 'step': step, 'seconds': step / 10, 'val_recall': {'1': 0.1 * fold + seed},
+                          'val_map_at_r': 0.01 * step * fold} for kind, step in (('evaluation', 5), ('epoch', 10))]
+                lines.insert(1, {'kind': 'step', 'step': 7, 'loss': 1.0})
+                (folder / 'log.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    results = [{'loss': loss, 'settings': ['--lr=1']} for loss in found.losses]
+    rows = evidence_curves.collect(claim, found, results)
+    assert len(rows) == 2 * 2 * 2
+    assert rows[3] == {'variant': 'learned', 'seed': 1, 'updates': 10, 'seconds': '1.0', 'recall@1': '1.1500',
+                       'map_at_r': '0.1500'}
+    evidence_curves.write(rows, tmp_path / 'logs' / 'x.csv')
+    curves = evidence_curves.read(tmp_path / 'logs' / 'x.csv')
+    assert curves['fixed'].tolist()[0] == [[5, 0.5, 0.15, 0.075], [10, 1.0, 0.15, 0.15]]
+    table = evidence.rows(claim, {'results': [
+        {'loss': loss, 'settings': [], 'folds_map_at_r': 0, 'separated': {'R@1': [.1, .2], 'map_at_r': [.1, .2]}}
+        for loss in found.losses]}, 'abc')
+    evidence_curves.draw(tmp_path / 'logs' / 'x.csv', table, tmp_path / 'figures' / 'x.png', frozen=0.12)
+    with Image.open(tmp_path / 'figures' / 'x.png') as picture:
+        assert picture.size == (864, 261)

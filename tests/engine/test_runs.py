@@ -250,3 +250,33 @@ def test_a_damaged_run_ends_in_one_sentence(train, capsys, name):
         error = capsys.readouterr().err
         assert name in error or 'no checkpoint' in error, error
         assert error.count('\n') == 1
+
+
+def test_evaluation_by_iterations_comes_inside_epochs_and_resumes(train, monkeypatch):
+    """Every 3 iterations, in the middle of epochs and at their ends, and after the last one."""
+    words = ['--epochs=2', '--eval_iter_term=3', '--glyphs_instances=10', '--val_classes=2']
+    assert train('run', *words) == 0
+    folder = train.folder / 'run'
+    log = read_log(folder / 'log.jsonl')
+    steps = [line['step'] for line in log if line['kind'] == 'epoch']
+    assert steps == [steps[0], 2 * steps[0]]
+    due = sorted({*range(3, steps[1], 3), steps[1]})
+    assert [line['step'] for line in log if 'val_recall' in line] == due
+    assert [step for step, _ in points(folder / 'tensorboard')['validation/R1']] == due
+    assert [step for step, _ in points(folder / 'tensorboard')['validation_epoch/R1']] == [
+        1 + n for n, step in enumerate(steps) if step in due]
+    result = json.loads((folder / 'result.json').read_text())
+    assert result['selection']['last']['iteration'] == steps[1]
+    values = [line['val_recall']['1'] for line in log if 'val_recall' in line]
+    assert result['selection']['chosen_on_validation']['iteration'] == due[values.index(max(values))]
+
+    def killed(self, epoch, scores, inside=trainer.Progress.inside):
+        inside(self, epoch, scores)
+        if self.state['iteration'] == 9:
+            raise KeyboardInterrupt
+    monkeypatch.setattr(trainer.Progress, 'inside', killed)
+    assert train('killed', *words) == 130
+    monkeypatch.undo()
+    assert main.main([f'--resume={train.folder}/killed']) == 0
+    again = json.loads((train.folder / 'killed/result.json').read_text())
+    assert again['selection'] == result['selection'] and again['loss'] == result['loss']

@@ -9,6 +9,8 @@ from tests.losses import equations
 from tests.losses.harness import LABEL, agrees, rows
 from tests.reference.backward import prepare, through_batch
 
+RNG = np.random.RandomState
+
 
 class FixedDraws:
     """A random state that starts again at every draw."""
@@ -83,3 +85,30 @@ def test_distance_weighted_counts():
         a, _, n = mining.distance_weighted(x, label, rng)
         np.add.at(seen, (a, n), 1 / 4000)
     np.testing.assert_allclose(seen, weights, atol=0.04)
+
+
+def test_negatives_at_random_are_uniform_over_the_other_classes():
+    label, x = np.array([0, 0, 1, 1, 2]), rows(5, 4, 3)
+    drawn = np.concatenate([mining.random_negatives(x, label, RNG(seed)) for seed in range(500)], axis=1)
+    assert set(map(tuple, drawn[:2].T)) == {(0, 1), (1, 0), (2, 3), (3, 2)}
+    for anchor, others in ((0, [2, 3, 4]), (3, [0, 1, 4])):
+        counts = np.bincount(drawn[2, drawn[0] == anchor], minlength=5)
+        assert counts.sum() == 500 == counts[others].sum() and counts[others].min() > 130
+    assert mining.random_negatives(x[:2], [0, 0], np.random.RandomState(0)).shape == (3, 0)
+
+
+def test_semi_hard_negatives_are_the_nearest_beyond_the_positive_or_the_farthest():
+    x, label = np.array([[0.0], [2.0], [1.0], [3.0], [5.0]]), np.array([0, 0, 1, 1, 1])
+    found = mining.semi_hard_negatives(x, label, None)
+    assert found[:, :2].tolist() == [[0, 1], [1, 0], [3, 4]]          # of 1 at distance 2: only 4 is farther
+    assert found.T.tolist()[2:] == [[2, 3, 0], [2, 4, 0], [3, 2, 0], [3, 4, 0], [4, 2, 0], [4, 3, 1]]
+    assert mining.semi_hard_negatives(x[:2], [0, 0], None).shape == (3, 0)
+
+
+@pytest.mark.parametrize('sampling', ['random', 'semihard'])
+def test_margin_is_its_equation_on_other_negatives(sampling):
+    beta, x = np.array([0.9, 1.2, 1.0], dtype=np.float32), rows(8, 3, 5)
+    triplets = getattr(mining, {'random': 'random_negatives', 'semihard': 'semi_hard_negatives'}[sampling])(
+        x, LABEL, np.random.RandomState(7))
+    criterion = prepare(Margin(3, rng=FixedDraws(x, 7), sampling=sampling), beta=beta)
+    agrees(criterion, x, LABEL, lambda v: equations.margin(v, LABEL, triplets, beta.astype(float), 0.2, 0.0))

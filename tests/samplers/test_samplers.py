@@ -245,3 +245,12 @@ def test_k_means_finds_separated_groups_and_repeats_itself():
         [x[f == k].mean(axis=0) if (f == k).any() else x[0] for k in range(5)])[f]) ** 2).sum())
     assert len(set(zip(truth, found))) == 5
     np.testing.assert_array_equal(cluster(x, 5, 3), cluster(x, 5, 3))
+
+
+def test_neighbourhoods_at_random_are_as_many_and_all_images():
+    plans = Local(LABELS, 20, 3, neighbourhoods='random').plan(0, RNG(0), lambda: EMBEDDING)
+    sizes = [len(plan.index) for plan in plans]
+    assert len(plans) == len(LABELS) // 20 and max(sizes) <= 20 + len(LABELS) % 20
+    assert len(np.unique(np.concatenate([plan.index for plan in plans]))) == sum(sizes)
+    assert len({tuple(sorted(plan.index)) for plan in Local(LABELS, 20, 3).plan(0, RNG(0), lambda: EMBEDDING)}
+               & {tuple(sorted(plan.index)) for plan in plans}) == 0
