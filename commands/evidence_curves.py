@@ -38,8 +38,8 @@ def collect(claim, plan, results) -> list[dict]:
             for fold in compare.folds(plan):
                 folder = pathlib.Path(compare.folder_of(plan, loss, chosen[loss], seed, fold))
                 for line in read_log(folder / 'log.jsonl'):
-                    if 'val_recall' in line:
-                        points[line['step']].append((line['seconds'], line['val_recall']['1'], line['val_map_at_r']))
+                    if 'recall' in line:       # the test set of a fold is the classes that it leaves out
+                        points[line['step']].append((line['seconds'], line['recall']['1'], line['map_at_r']))
             for step, values in sorted(points.items()):
                 if len(values) == plan.folds:
                     seconds, recall, precision = np.mean(values, axis=0)

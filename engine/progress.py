@@ -121,7 +121,6 @@ class Progress:
                 if key in result['test']}
         if 'val' in result:
             line['val_recall'] = result['val']['recall']
-            line['val_map_at_r'] = result['val'].get('map_at_r')
         return improved, line
 
     def curves(self, prefix, epoch, result, best):

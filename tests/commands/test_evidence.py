@@ -79,8 +79,8 @@ def test_curves_are_means_over_the_folds_and_survive_their_file(claim, tmp_path)
             for fold in (1, 2):
                 folder = pathlib.Path(compare.folder_of(found, loss, ['--lr=1'], seed, fold))
                 folder.mkdir(parents=True)
-                lines = [{'kind': kind, 'step': step, 'seconds': step / 10, 'val_recall': {'1': 0.1 * fold + seed},
-                          'val_map_at_r': 0.01 * step * fold} for kind, step in (('evaluation', 5), ('epoch', 10))]
+                lines = [{'kind': kind, 'step': step, 'seconds': step / 10, 'recall': {'1': 0.1 * fold + seed},
+                          'map_at_r': 0.01 * step * fold} for kind, step in (('evaluation', 5), ('epoch', 10))]
                 lines.insert(1, {'kind': 'step', 'step': 7, 'loss': 1.0})
                 (folder / 'log.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
     results = [{'loss': loss, 'settings': ['--lr=1']} for loss in found.losses]
