@@ -15,7 +15,7 @@ Hit = namedtuple('Hit', 'id path label distance')
 Hit.__doc__ = 'A picture that was found, with its Euclidean distance to the query.'
 
 
-def nearest(index, vector, k=10, labels=None, max_distance=None, leave_out=None):
+def nearest(index, vector, k=10, labels=None, max_distance=None, leave_out=None, search=None):
     """The pictures nearest to a vector.
 
     Parameters
@@ -26,13 +26,16 @@ def nearest(index, vector, k=10, labels=None, max_distance=None, leave_out=None)
     labels : None, or the labels that may be found
     max_distance : None, or the largest distance
     leave_out : None, or an id that is not to be found, as the picture that is searched with
+    search : None, or function (vector, k, labels) -> (ids (k',), distances (k',)) in the place of the index's own
 
     Returns
     -------
     list of Hit, nearest first
     """
-    ids, far = index.search(np.asarray(vector, np.float32)[None], k + (leave_out is not None), labels)
-    found = [(int(i), float(d)) for i, d in zip(ids[0], far[0])
+    vector, fetched = np.asarray(vector, np.float32), k + (leave_out is not None)
+    ids, far = (search(vector, fetched, labels) if search else
+                (found[0] for found in index.search(vector[None], fetched, labels)))
+    found = [(int(i), float(d)) for i, d in zip(ids, far)
              if i >= 0 and i != leave_out and (max_distance is None or d <= max_distance)][:k]
     images = index.images([i for i, _ in found])
     return [Hit(i, images[i].path, images[i].label, d) for i, d in found if i in images]

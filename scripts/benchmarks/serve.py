@@ -33,7 +33,7 @@ def add_args(parser):
     """Flags of the search benchmark."""
     parser.add_argument('--part', choices=PARTS, action='append', help='may be repeated; default: all')
     parser.add_argument('--sizes', default='100000x512,1000000x128', metavar='NxD,...', help='of the back-ends')
-    parser.add_argument('--backends', default='flat,ivfpq,hnsw,milvus', metavar='NAME,...')
+    parser.add_argument('--backends', default='flat,ivfpq,hnsw,milvus,milvus-hnsw', metavar='NAME,...')
     parser.add_argument('--recall', type=float, default=0.95, help='recall@10 that inexact back-ends are tuned to')
     parser.add_argument('--queries', type=int, default=1000)
     parser.add_argument('--images', type=int, default=100000, help='in the index of the service')
@@ -102,7 +102,7 @@ def engines(args):
 
 def backends(args):
     """Build time, size, queries a second and recall@10."""
-    print(f'\n{"vectors":<16}{"back-end":<10}{"build s":>9}{"MB":>9}{"queries/s, one":>16}{"a batch":>10}'
+    print(f'\n{"vectors":<16}{"back-end":<13}{"build s":>9}{"MB":>9}{"queries/s, one":>16}{"a batch":>10}'
           f'{"recall@10":>11}')
     rows = []
     for size in args.sizes.split(','):
@@ -115,12 +115,12 @@ def backends(args):
                 try:
                     row = measure(name, data, queries, exact, args.recall, pathlib.Path(folder))
                 except UserError as error:
-                    print(f'{size:<16}{name:<10} left out: {error}')
+                    print(f'{size:<16}{name:<13} left out: {error}')
                     continue
             exact = row.pop('found') if exact is None and name == 'flat' else exact
             row.pop('found', None)
             rows.append(dict(row, vectors=size, backend=name))
-            print(f'{size:<16}{name:<10}{row["build"]:>9.1f}{row["size"]:>9.1f}{row["one"]:>16.1f}{row["batch"]:>10.1f}'
+            print(f'{size:<16}{name:<13}{row["build"]:>9.1f}{row["size"]:>9.1f}{row["one"]:>16.1f}{row["batch"]:>10.1f}'
                   f'{row["recall"]:>11.3f}', flush=True)
     return rows
 
@@ -131,9 +131,9 @@ def measure(name, data, queries, exact, wanted, folder):
     from serving.milvus import MilvusIndex
     from serving.store import File
     about = {'dim': data.shape[1], 'model': 'synthetic', 'root': '/'}
-    milvus = name == 'milvus'
-    if milvus:
-        index = MilvusIndex(folder / 'x.db', write=True, about=about)
+    milvus, _, kind = name.partition('-')
+    if milvus == 'milvus':
+        index = MilvusIndex(folder / 'x.db', write=True, about=about, backend=kind or 'flat')
     else:
         index = LocalIndex(folder / 'x', write=True, about=about, backend=name, recall=wanted, tell=lambda text: None)
     start = time.perf_counter()

@@ -75,7 +75,7 @@ def create_app(index, encoder, settings=None):
     """
     settings, metrics = settings or Settings(), Metrics()
     batcher = Batcher(encoder.forward, settings.max_batch, settings.max_wait, settings.queue, metrics)
-    pictures, library = Pictures(encoder, batcher, settings), Library(index, metrics)
+    pictures, library = Pictures(encoder, batcher, settings), Library(index, metrics, settings.max_batch)
 
     @contextlib.asynccontextmanager
     async def lifespan(app):

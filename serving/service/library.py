@@ -12,6 +12,7 @@ import numpy as np
 from core.errors import UserError
 from core.files import write_atomic
 from serving import duplicates, photos, search
+from serving.service.combining import Searches
 from serving.store import File
 
 THUMBNAILS = 64_000_000         # bytes that are remembered
@@ -26,10 +27,12 @@ class Library:
     ----------
     index : of serving.index.open_index
     metrics : settings.Metrics
+    most : searches that go through the index at once
     """
 
-    def __init__(self, index, metrics):
+    def __init__(self, index, metrics, most=16):
         self.index, self.metrics, self.root = index, metrics, index.about['root']
+        self._search = Searches(index, most)
         self._thumbnails, self._bytes, self._guard = OrderedDict(), 0, threading.Lock()
         self._looked, self._groups, self._searching_groups = time.monotonic(), {}, threading.Lock()
         self.changes = 0
@@ -53,7 +56,7 @@ class Library:
         """list of search.Hit."""
         self.refresh()
         start = time.perf_counter()
-        hits = search.nearest(self.index, vector, k, labels, max_distance, leave_out)
+        hits = search.nearest(self.index, vector, k, labels, max_distance, leave_out, self._search)
         self.metrics.search.observe(time.perf_counter() - start)
         return hits
 

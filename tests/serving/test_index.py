@@ -252,6 +252,28 @@ def test_milvus_that_fails_or_is_not_there_is_one_sentence(tmp_path):
     index.close()
 
 
+def test_milvus_lite_is_asked_one_query_at_a_time(tmp_path):
+    milvus_or_skip()
+    root, rng = album(tmp_path / 'photos'), np.random.RandomState(0)
+    build(str(tmp_path / 'x.db'), root)
+    build(str(tmp_path / 'x'), root)
+    asked, queries = [], rng.randn(5, 48)
+    index = opened(str(tmp_path / 'x.db'))
+    search_one = index._client._client.search
+    index._client._client.search = lambda name, data, **options: asked.append(len(data)) or search_one(
+        name, data=data, **options)
+    ids, far = index.search(queries, 3)
+    paths = {image.id: image.path for image in index.page()}
+    index.close()
+    local = opened(str(tmp_path / 'x'))
+    expected, distances = local.search(queries, 3)
+    same = {image.id: image.path for image in local.page()}
+    local.close()
+    assert asked == [1] * 5
+    assert [[paths[i] for i in row] for row in ids] == [[same[i] for i in row] for row in expected]
+    np.testing.assert_allclose(far, distances, rtol=1e-4)
+
+
 def test_two_paths_with_one_hash_get_two_ids(tmp_path, monkeypatch):
     milvus_or_skip()
     monkeypatch.setattr('serving.milvus.number', lambda text, bits: 7)

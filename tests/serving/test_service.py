@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from serving.service.batching import Batcher, Full
+from serving.service.combining import Searches
 from tests.serving.live import build, serving
 from tests.serving.stub import Colours, album, encoder, picture, png_bomb, write
 
@@ -332,3 +333,40 @@ def test_a_service_saves_what_its_backend_learned(tmp_path):
     noted = index.store.get('cache')
     assert (noted['rows'], noted['built']) == (31, 30) and type(index._backend).name == 'hnsw'
     index.close()
+
+
+class SlowIndex:
+    """Ids k * 10 + label and distances k for a query of k: shows who asked with whom."""
+
+    def __init__(self):
+        self.passes, self.gate = [], threading.Event()
+
+    def search(self, queries, k, labels=None):
+        self.passes.append((len(queries), k, labels))
+        self.gate.wait(10)
+        if labels == ('bad',):
+            raise ValueError('no such thing')
+        ids = queries[:, :1].astype(int) * 100 + np.arange(k)
+        return ids, ids.astype(np.float32)
+
+
+def test_searches_that_wait_go_through_the_index_together():
+    index = SlowIndex()
+    search = Searches(index, most=4)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        first = pool.submit(search, np.array([7.0]), 2)
+        while not index.passes:
+            threading.Event().wait(0.01)
+        others = [pool.submit(search, np.array([float(n)]), 1 + n, None if n < 5 else ['bad']) for n in range(6)]
+        while len(search._waiting) < 6:
+            threading.Event().wait(0.01)
+        index.gate.set()
+        assert first.result()[0].tolist() == [700, 701]
+        for n in range(5):
+            ids, far = others[n].result()
+            assert ids.tolist() == [100 * n + j for j in range(1 + n)] == far.tolist()
+        with pytest.raises(ValueError, match='no such thing'):
+            others[5].result()
+    # five of one filter in two passes of at most four, the other filter alone
+    assert sorted(count for count, *_ in index.passes) == [1, 1, 1, 4]
+    assert not search._waiting
