@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import io
+import socket
 import threading
 
 import cv2
@@ -11,6 +12,7 @@ from PIL import Image
 
 from serving.service.batching import Batcher, Full
 from serving.service.combining import Searches
+from serving.service.server import bind
 from tests.serving.live import build, serving
 from tests.serving.stub import Colours, album, encoder, picture, png_bomb, write
 
@@ -370,3 +372,10 @@ def test_searches_that_wait_go_through_the_index_together():
     # five of one filter in two passes of at most four, the other filter alone
     assert sorted(count for count, *_ in index.passes) == [1, 1, 1, 4]
     assert not search._waiting
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    with bind('127.0.0.1', 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
