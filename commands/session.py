@@ -9,7 +9,7 @@ from core.files import write_atomic
 from core.flags import path
 from core.runtime import mx
 from datasets import summary
-from datasets.features import FeatureLoader, kept, key_of
+from datasets.features import FeatureLoader, kept, marks_of, name_of
 from datasets.loader import Loader
 from datasets.transforms import get_transform
 from engine import checkpoint, inference
@@ -84,12 +84,14 @@ class Session:
         return Loader(split, self.test_transform, self.args.num_workers)
 
     def features(self, split):
-        """float32 (N, F): pooled features of the trunk, computed once for each split (--freeze_trunk)."""
+        """float32 (N, F): pooled features of the trunk, computed once for each picture (--freeze_trunk)."""
         args = self.args
         if id(split) not in self.features_of:
-            key = key_of(split, self.net.fingerprint(trunk_only=True), args.transform, args.image_size)
-            self.features_of[id(split)] = kept(args.store_dir or path('runs/features'), key, lambda: inference.features(
-                self.net, self.loader(split), args.test_batch_size, self.ctx[0], progress=True))
+            def compute(rows):
+                part = split if rows is None or len(rows) == len(split) else split.subset(rows)
+                return inference.features(self.net, self.loader(part), args.test_batch_size, self.ctx[0], progress=True)
+            name = name_of(split, self.net.fingerprint(trunk_only=True), args.transform, args.image_size)
+            self.features_of[id(split)] = kept(args.store_dir or path('runs/features'), name, marks_of(split), compute)
         return self.features_of[id(split)]
 
     def forward(self, split):

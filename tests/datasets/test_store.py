@@ -9,7 +9,7 @@ import pytest
 import datasets
 from core.errors import UserError
 from datasets import packed, store
-from datasets.features import key_of
+from datasets.features import name_of
 from datasets.loader import Loader, sequential
 from datasets.records import Data, Split
 from datasets.transforms import get_transform
@@ -143,9 +143,9 @@ def test_what_is_kept_of_stored_pictures_knows_that_they_are_cut(tmp_path):
         data = photos_as_they_are(tmp_path) if keys else photos(tmp_path)
         if crop_box:
             datasets.cut_to_boxes(data)
-        keys.append(key_of(data.train, 'trunk'))
+        keys.append(name_of(data.train, 'trunk'))
         attach(data, tmp_path / 'stores', 'margin')
-        keys.append(key_of(data.train.subset(np.arange(6)), 'trunk'))
+        keys.append(name_of(data.train.subset(np.arange(6)), 'trunk'))
     assert len(set(keys)) == 4
 
 

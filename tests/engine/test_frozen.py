@@ -7,7 +7,7 @@ import pytest
 
 import main
 from core.runtime import nd
-from datasets.features import kept, key_of
+from datasets.features import kept, marks_of, name_of
 from datasets.records import Split
 from engine import checkpoint
 
@@ -35,22 +35,28 @@ def test_cached_features_train_the_same_head(tmp_path, words):
     assert other['iterations'] == one['iterations'] > 4
 
 
-def test_features_are_computed_once_for_the_same_files_and_trunk(tmp_path):
-    split = Split(np.zeros(2, int), paths=['a', 'b'], names={0: 'x'}, root=str(tmp_path))
-    for name in 'ab':
+def test_features_are_computed_once_for_each_file_and_trunk(tmp_path):
+    split = Split(np.zeros(4, int), paths=list('abcd'), names={0: 'x'}, root=str(tmp_path))
+    for name in 'abcd':
         (tmp_path / name).write_bytes(b'1')
-    first, calls = key_of(split, 'trunk'), []
+    calls = []
 
-    def compute():
-        calls.append(1)
-        return np.full((2, 3), len(calls), np.float32)
-    for _ in range(2):
-        np.testing.assert_array_equal(kept(tmp_path / 'kept', first, compute), np.ones((2, 3)))
-    assert len(calls) == 1 and key_of(split, 'another trunk') != first == key_of(split, 'trunk')
+    def rows(part):
+        def compute(index):
+            calls.append([part.paths[i] for i in (range(len(part)) if index is None else index)])
+            return np.array([[ord(name), len(calls)] for name in calls[-1]], np.float32)
+        return kept(tmp_path / 'kept', name_of(part, 'trunk'), marks_of(part), compute).tolist()
+    assert rows(split.subset([0, 2])) == [[97, 1], [99, 1]]
+    assert rows(split) == [[97, 1], [98, 2], [99, 1], [100, 2]] == rows(split)
+    assert rows(split.subset([3, 0])) == [[100, 2], [97, 1]] and calls == [['a', 'c'], ['b', 'd']]
+    assert name_of(split, 'another trunk') != name_of(split, 'trunk')
     (tmp_path / 'b').write_bytes(b'22')
-    assert key_of(split, 'trunk') != first
+    assert rows(split)[1] == [98, 3] and calls[2] == ['b']
+    file, = (tmp_path / 'kept').iterdir()
+    file.write_bytes(file.read_bytes()[:200])                          # damaged: as if it were not there
+    assert rows(split)[3] == [100, 4]
     (tmp_path / 'b').unlink()
-    assert key_of(split, 'trunk') is None and kept(tmp_path / 'kept', None, compute)[0, 0] == 2
+    assert rows(split)[1] == [98, 5] and marks_of(split) is None       # what is not there has no mark
 
 
 def test_a_head_that_needs_whole_maps_is_refused(tmp_path, capsys):
