@@ -147,7 +147,6 @@ class Trainer:
                     self.start()
                 self.plans = self.plans or self.plan(epoch)
                 if not state['started']:
-                    # DIFFERS: the original counts from 0 whatever --start_epoch says, so its points overwrite others
                     state.update(started=True, iteration=self.start_epoch * len(self.plans))
                 self.epoch(epoch, factor, signals)
                 self.end_epoch(epoch)

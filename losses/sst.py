@@ -42,7 +42,8 @@ class SST(Criterion):
 
     Source
     ------
-    Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (Neurocomputing 2020).
+    Nguyen & De Baets, Improved deep embedding learning based on stochastic symmetric triplet loss and local
+    sampling (Neurocomputing 2020).
 
     Example
     -------

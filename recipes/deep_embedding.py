@@ -125,7 +125,8 @@ HDC_ROWS = [
     {'name': 'hdc_boxes', 'data': 'cars196', 'flags': {**HDC_CARS, 'crop_box': True}, 'published': [CUT]},
     {'name': 'hdc', 'data': 'sop', 'flags': HDC_SOP, 'published': [(RAMBO, 'HDC')]},
     {'name': 'hdc', 'data': 'inshop', 'published': [(RAMBO, 'HDC')],
-     'flags': {**HDC_SOP, 'hdc_batches': 'classes', 'num_instances': 5, 'recallk': ON_SHOP},
+     'flags': {**HDC_SOP, 'hdc_batches': 'classes', 'num_instances': 5, 'epochs': 12, 'lr_decay_epochs': [4, 8],
+               'recallk': ON_SHOP},
      'note': 'the authors release no settings for In-shop: those of Online Products, 20 classes x 5 images'},
 ]
 

@@ -27,17 +27,14 @@ MODES = {
 # ending of the name: (trunk, updates, decay of its BatchNorm averages)
 NETWORKS = {'': ('resnet50_v2', 40000, 0.997), '_inception_v4': ('inceptionv4', 80000, 0.9997),
             '_densenet161': ('densenet161', 40000, 0.999)}
-# data set: validations every 5,000 updates, in epochs of the batches by class and of single images
-DATA = {'aircraft': (417, 24), 'stanford_cars': (208, 20), 'flowers102': (417, 79), 'dogs': (333, 13),
-        'nabirds': (72, 7)}
+DATA = ('aircraft', 'stanford_cars', 'flowers102', 'dogs', 'nabirds')
 SETTINGS = {'loss': 'softmax_ranking', 'pretrained': True, 'image_size': 224, 'embed_dim': 256,
             'transform': 'ranking_img', 'batch_size': 32, 'caffe_iter_size': 1, 'optim': 'sgd', 'momentum': 0.9,
             'lr': 0.01, 'wd': 0.0, 'lr_schedule': 'poly', 'end_learning_rate': 0.0, 'summary_step': 500,
-            'recallk': [1, 4, 8, 16]}
+            'eval_iter_term': 5000, 'save_epoch_term': 40, 'recallk': [1, 4, 8, 16]}
 
 ROWS = [{'name': name + ending, 'data': data,
-         'flags': {**SETTINGS, 'backbone': backbone, 'train_iters': updates, 'trunk_bn_decay': decay, **flags,
-                   'eval_epoch_term': DATA[data][name == 'vanilla'], 'save_epoch_term': 40},
+         'flags': {**SETTINGS, 'backbone': backbone, 'train_iters': updates, 'trunk_bn_decay': decay, **flags},
          'published': [('Table 2', method)] + ([('Table 5', method)] if name != 'vanilla' else [])}
         for data in DATA for ending, (backbone, updates, decay) in NETWORKS.items()
         for name, (flags, method) in MODES.items()]

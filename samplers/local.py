@@ -45,7 +45,8 @@ def build_batches(features, labels, batch_size, n_target, kmeans_labels, rng):
     that of the cluster numbers. A cluster that gives no triplet is left out.
 
     Parameters: features float (N, D); labels int (N,); kmeans_labels int (N,); rng RandomState.
-    Source: Nguyen & De Baets, Improving Deep Metric Learning with Local Sampling (2020), section 3.
+    Source: Nguyen & De Baets, Improved deep embedding learning based on stochastic symmetric triplet loss and local
+    sampling (Neurocomputing 2020), section 3.
     """
     batches = []
     order = np.argsort(kmeans_labels, kind='stable')

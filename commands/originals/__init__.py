@@ -47,8 +47,11 @@ def translate(argv, own, say=lambda line: print(line, file=sys.stderr)):
         return argv
     system, name, rest = found
     script = SYSTEMS[system][name]
-    if script.refused:
-        raise UserError(f'{name}.py of {system}: {script.refused}')
+    refused = script.refused
+    if rest and not rest[0].startswith('-') and script.verbs:
+        refused, rest = script.verbs[pick_name(f'{name}.py WORD', rest[0], script.verbs)], rest[1:]
+    if refused:
+        raise UserError(f'{name}.py of {system}: {refused}')
     words, notes = script_words(f'{system} {name}.py', script, rest)
     for note in notes:
         say('original: ' + note)
@@ -115,9 +118,9 @@ def script_words(title, script, argv):
         kind = {'switch': {'nargs': '?', 'const': 'true'}, 'word': {}}[flag.kind]
         reader.add_argument(*flag.names, dest=str(number), default=None, **kind)
     parsed, rest = reader.parse_known_args(argv)
-    words, notes = [*script.command, *script.words], []
+    words, notes, values = [*script.command, *script.words], [], {}
     for number, flag in enumerate(script.flags):
-        value = getattr(parsed, str(number))
+        value = values[flag.names[0]] = getattr(parsed, str(number))
         if flag.kind == 'switch':
             try:
                 value = value is not None and boolean(value)
@@ -130,4 +133,4 @@ def script_words(title, script, argv):
             more, note = flag.act(value)
         words += more
         notes += [f'{flag.names[0]}{"" if flag.kind == "switch" else "=" + str(value)}: {note}'] if note else []
-    return words + rest, notes
+    return words + (script.more(values) if script.more else []) + rest, notes

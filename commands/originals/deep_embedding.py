@@ -35,7 +35,17 @@ NPAIR = [
     switch('--use_gpu', note='a GPU is used where there is one (--gpu_idx)'),
     stands('--lr_step', note='without effect in the original too'),
     stands('--freeze_level', note='without effect in the original too'),
+    *(stands('--' + name, note='of the product-type classifier alone')
+      for name in ('num_classes', 'train_classify_dir', 'valid_classify_dir', 'persist')),
+    *(stands('--' + name, note='the lists of the data set have their names')
+      for name in ('n_pair_train', 'n_pair_test')),
+    *(stands('--' + name, note='a run goes on by --resume=RUN, and is embedded by embed --checkpoint=RUN')
+      for name in ('load_model_path', 'dml_model_path')),
 ]
+# The first word of its command line.
+EMBED = 'writes embeddings. Fix: python3 main.py embed --checkpoint=RUN'
+NPAIR_VERBS = {'train': '', 'compute': EMBED, 'val': EMBED,
+               'help': 'prints its settings. Fix: python3 main.py --loss=npair --help'}
 
 SCRIPTS = {
     'train_mx_ebay_margin': Script([
@@ -57,7 +67,7 @@ SCRIPTS = {
         '--backbone=resnet50_v1', '--pretrained=true', '--optim=sgd', '--momentum=0.89', '--wd=0', '--epochs=100',
         '--steps=30,50,100,300', '--seed=123', '--summary_step=20', '--recallk=1,2,4,8,16')),
     'train_mc_npair': Script(NPAIR, ('--loss=npair', '--data_name=sop', '--super_share=0.9', '--summary_step=40',
-                                    '--pretrained=true')),
+                                    '--pretrained=true'), verbs=NPAIR_VERBS),
     'train_hash': Script(refused=OUTSIDE),
     'train_classify': Script(refused=OUTSIDE),
 }

@@ -1,5 +1,7 @@
 """Heated-Up Softmax (ColumbiaDVMM): retrieval with Inception, maps of MNIST, their launchers and converters."""
 
+import os
+
 from commands.originals.script import Script, choice, folder, gpus, same, stands, switch, weights
 
 SAME_SWITCHES = ('l2_norm', 'norm_weights', 'bn', 'learn_norm')
@@ -11,11 +13,22 @@ LOSS = [*(switch('--' + name, on=[f'--{name}']) for name in SAME_SWITCHES),
         same('--learning_rate', to='lr'), same('--nb_epoch', to='epochs'), gpus('--gpu_id'),
         folder('--log_dir'), stands('--model_dir', note=RUN)]
 
+DATA = {'car196': 'cars196', 'bird200': 'cub200', 'ebay': 'sop'}
+
+
+def data_folder(values):
+    """The launcher gives one folder for the arrays of all three data sets; a data set is a folder below it here."""
+    given, below = values['--data_dir'], DATA[values['--dataset'] or 'car196']
+    if given is None:
+        return []
+    return [f'--data_dir={os.path.join(given, below) if os.path.isdir(os.path.join(given, below)) else given}']
+
+
 INCEPTION = Script([
     *LOSS,
-    choice('--dataset', values={'car196': ['--data_name=cars196'], 'bird200': ['--data_name=cub200'],
-                                'ebay': ['--data_name=sop']}, off=['--data_name=cars196']),
-    same('--data_dir'),
+    choice('--dataset', values={theirs: [f'--data_name={ours}'] for theirs, ours in DATA.items()},
+           off=['--data_name=cars196']),
+    stands('--data_dir', note=''),
     choice('--base_network', values={'InceptionV1': ['--backbone=googlenet']}),
     weights('--base_network_file'),
     choice('--optimizer', values={'rmsprop': ['--optim=rmsprop'], 'SGD': ['--optim=sgd'], 'ADAM': ['--optim=adam']}),
@@ -28,7 +41,7 @@ INCEPTION = Script([
     stands('--momentum', note='without effect in the original too; SGD has 0.9', words=['--momentum=0.9']),
     same('--training_batch_size', to='batch_size'), same('--test_batch_size'),
 ], ('--loss=heated_softmax', '--nmi', '--trunk_bn_decay=0.95'),
-    signs=('--dataset car196', '--dataset bird200', '--dataset ebay'))
+    signs=[f'--dataset {name}' for name in DATA], more=data_folder)
 
 LENET = Script([
     *LOSS,
@@ -55,7 +68,7 @@ SCRIPTS = {
     'deep_metric_learning_Inception': INCEPTION,
     'metric_learning_lenet': LENET,
     'run_Inception': launcher('scripts/heated_up_softmax.sh'),
-    'run_lenet': launcher('scripts/heated_up_mnist.sh'),
+    'run_mnist_lenet': launcher('scripts/heated_up_mnist.sh'),
     'car196': converter('cars196'),
     'bird200': converter('cub200'),
     'ebay': converter('sop'),

@@ -22,8 +22,8 @@ SCRIPTS = {
         choice('-l', '--loss', values=LOSSES, off=LOSSES['SSTLoss']),
         same('-img_size', '--img_size', to='image_size'), same('-n_targets', '--n_targets', to='n_targets'),
         same('-j', '--workers', to='num_workers'), same('--epochs'), same('--outdim', to='embed_dim'),
-        same('-b', '--batch_size', to='batch_size'), same('--lr'), same('--wd'), same('--seed'),
-        switch('--normalized', on=['--normalized']),
+        same('-b', '--batch_size', to='batch_size'), same('--lr', '--learning_rate', to='lr'),
+        same('--wd', '--weight_decay', to='wd'), same('--seed'), switch('--normalized', on=['--normalized']),
     ], ('--sampler=local',), signs=[f'{flag} {name}' for flag in ('--loss', '-l') for name in LOSSES]
         + ['--data Cub', '--data Stanford', '--data Car']),
     'test': Script([
@@ -31,5 +31,5 @@ SCRIPTS = {
         stands('-p', '--pretrained', note=RUN), same('-img_size', '--img_size', to='image_size'),
         same('-j', '--workers', to='num_workers'), stands('--outdim', note=RUN),
         same('-b', '--batch_size', to='test_batch_size'), same('--seed'), switch('--normalized', note=RUN),
-    ], ('--clustering=local_sampling',), ('evaluate',)),
+    ], ('--nmi', '--clustering=local_sampling'), ('evaluate',)),
 }

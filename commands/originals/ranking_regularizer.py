@@ -1,6 +1,7 @@
 """Softmax with a ranking regularizer (ahmdtaha/softmax_triplet_loss)."""
 
-from commands.originals.script import Script, choice, folder, gpus, same, stands
+from commands.originals.script import Flag, Script, choice, folder, gpus, same, stands
+from core.errors import UserError
 
 MODES = {mode: [f'--train_mode={mode}'] for mode in ('semi_hard', 'hard', 'cntr')}
 MODES['cntr'] += ['--centers=still']      # the program compares a string with an Enum: they never move
@@ -21,22 +22,33 @@ FLAGS = [
     choice('--train_mode', values=MODES, off=MODES['vanilla']),
     choice('--aug_style', values={'batch': ['--transform=ranking_batch'], 'img': ['--transform=ranking_img']},
            off=['--transform=ranking_batch']),
-    same('--triplet_loss_lambda'), same('--caffe_iter_size'), same('--logging_threshold'), same('--train_iters'),
-    same('--margin'), same('--Triplet_K', to='num_instances'), same('--learning_rate', to='lr'),
+    same('--triplet_loss_lambda'), same('--caffe_iter_size'), same('--logging_threshold', default=500),
+    same('--train_iters'), same('--margin'), same('--Triplet_K', to='num_instances'), same('--learning_rate', to='lr'),
     same('--end_learning_rate'), same('--frame_size', to='image_size'),
     folder('--checkpoint_suffix'),
-    stands('--test_interval', note='evaluation comes after epochs, --eval_epoch_term, not after iterations'),
+    Flag(('--test_interval',), 'word', lambda value: ([], '')),
     stands('--tuple_loader_queue_size', note='batches are made ahead in any case'),
     stands('--checkpoint_filename', note='checkpoints are the folders last and best of the run'),
     stands('--log_filename', note='the log is log.jsonl in the run folder'),
 ]
 
+
+def evaluations(values):
+    """test_interval counts log lines, which come every logging_threshold updates."""
+    given = [(name, values[name] or default) for name, default in (('--test_interval', 10),
+                                                                   ('--logging_threshold', 500))]
+    for name, value in given:
+        if not str(value).isdigit() or int(value) < 1:
+            raise UserError(f'{name}={value} is not a whole number from 1')
+    return [f'--eval_iter_term={int(given[0][1]) * int(given[1][1])}']
+
+
 WORDS = ('--loss=softmax_ranking', '--pretrained=true')
 # what main.py hands to fast_fgvr_semi_train.main
 MAIN = ('--data_name=aircraft', *NETS['resnet50'], '--train_mode=semi_hard', '--margin=0.2', '--lr=0.01',
-        '--caffe_iter_size=1', '--summary_step=500', '--train_iters=40000', '--transform=ranking_img')
+        '--caffe_iter_size=1', '--summary_step=500', '--eval_iter_term=5000', '--train_iters=40000', '--transform=ranking_img')
 
 SCRIPTS = {
-    'fast_fgvr_semi_train': Script(FLAGS, WORDS),
+    'fast_fgvr_semi_train': Script(FLAGS, WORDS, more=evaluations),
     'main': Script(words=(*WORDS, *MAIN)),
 }

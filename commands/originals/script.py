@@ -18,7 +18,8 @@ class Flag(namedtuple('Flag', 'names kind act on off note', defaults=(None, (), 
     """
 
 
-class Script(namedtuple('Script', 'flags words command signs refused', defaults=((), (), (), (), ''))):
+class Script(namedtuple('Script', 'flags words command signs refused verbs more',
+                        defaults=((), (), (), (), '', (), None))):
     """One program of an original system.
 
     flags : list of Flag
@@ -26,6 +27,8 @@ class Script(namedtuple('Script', 'flags words command signs refused', defaults=
     command : () for training, ('evaluate',) and so on
     signs : 'FLAG VALUE' pairs that no other system and not this suite understands
     refused : why it has no place here; else ''
+    verbs : {word that may follow the program's name: '', or why it has no place here}
+    more : function({first name of a flag: value or None}) -> words for what several flags say together, or None
     """
 
     def spellings(self):
@@ -33,10 +36,12 @@ class Script(namedtuple('Script', 'flags words command signs refused', defaults=
         return {name for flag in self.flags for name in flag.names}
 
 
-def same(*names, to=None):
-    """A flag whose value is the same here, under the name `to` (its own last name, if None)."""
+def same(*names, to=None, default=None):
+    """A flag whose value is the same here, under the name `to` (its own last name, if None). default : the original's,
+    where ours is another."""
     target = '--' + (to or names[-1].lstrip('-'))
-    return Flag(names, 'word', lambda value: ([f'{target}={value}'], ''))
+    return Flag(names, 'word', lambda value: ([f'{target}={value}'], ''),
+                off=() if default is None else [f'{target}={default}'])
 
 
 def choice(*names, values, off=()):

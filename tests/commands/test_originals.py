@@ -59,7 +59,7 @@ LINES = [
     ('train_margin_cub.py --data_path data/cub200_2011 --batch_size 70 --batch_k 5 --gpu_id 0 --epochs 100 '
      '--optimizer adam --lr 1e-4 --steps 30,50,100,300 --print_freq 20', dict(
          backbone='resnet50_v1', optim='sgd', momentum=0.89, wd=0.0, lr_decay_epochs=[30, 50, 100, 300])),
-    ('train_mc_npair.py --lr=0.001 --max_epoch=800 --batch_size=32 --embeding_size=512 --use_viz=True '
+    ('train_mc_npair.py train --lr=0.001 --max_epoch=800 --batch_size=32 --embeding_size=512 --use_viz=True '
      '--model_name=DMLGoogle --vis_env=Street2shop', dict(loss='npair', super_share=0.9, epochs=800, optim='sgd')),
     # Ranking regularizer
     *((RANKING + f'--train_mode={mode}', dict(
@@ -68,7 +68,9 @@ LINES = [
     ('--from=ranking_regularizer main.py', dict(train_mode='semi_hard', data_name='aircraft', train_iters=40000)),
     ('--db_name=flowers --emb_dim=256 --aug_style=batch --Triplet_K=4 --train_mode=cntr --frame_size=224 '
      '--tuple_loader_queue_size=10 --test_interval=10 --checkpoint_filename=model.ckpt --log_filename=logger',
-     dict(data_name='flowers102', transform='ranking_batch')),
+     dict(data_name='flowers102', transform='ranking_batch', summary_step=500, eval_iter_term=5000)),
+    (RANKING.replace('threshold=500', 'threshold=200') + '--test_interval=3', dict(summary_step=200,
+                                                                                   eval_iter_term=600)),
     # deepml: jobs.sh and its history
     *((JOBS.format(data, loss, epochs), dict(data_name=name, loss=ours, sampler='local', batch_size=200, epochs=epochs,
                                              embed_dim=512, pretrained=True))
@@ -103,8 +105,12 @@ def test_what_stands_in_the_place_of_a_flag_is_said(capsys):
 
 def test_programs_that_have_no_place_here_say_so():
     for line, words in ((['train_hash.py'], 'no metric learning'), (['run_Inception.py'], 'heated_up_softmax.sh'),
+                        (['run_mnist_lenet.py'], 'heated_up_mnist.sh'),
                         (['--from=ranking_regularizer', '--train_mode=hard_awtl'], 'does not implement it'),
                         (['--from=local_sampling', '--data=Dogs'], 'Legal values: Cub, Stanford, Car'),
+                        (['train_mc_npair.py', 'compute'], 'embed --checkpoint=RUN'),
+                        (['train_mc_npair.py', 'trian'], 'Did you mean train'),
+                        (['fast_fgvr_semi_train.py', '--test_interval=x'], '--test_interval=x is not a whole number'),
                         (['--from=local_sampling', '--normalized=maybe'], "'maybe' is not a boolean"),
                         (['main.py'], 'of 2 of the original systems'), (['x.py'], 'of 0 of the original systems')):
         with pytest.raises(UserError, match=words):
@@ -118,8 +124,15 @@ def test_command_lines_of_this_suite_are_left_alone():
         assert originals.translate(line, own) == line
 
 
+def test_the_launchers_folder_of_all_data_sets_is_understood(tmp_path, capsys):
+    (tmp_path / 'data' / 'sop').mkdir(parents=True)
+    for dataset, folder in (('ebay', 'data/sop'), ('bird200', 'data')):
+        _, args = cli.parse(f'{INCEPTION} --dataset={dataset} --data_dir={tmp_path}/data'.split())
+        assert args.data_dir == str(tmp_path / folder)
+
+
 def test_the_converters_are_prepare(monkeypatch):
     words = originals.translate(['bird200.py', '--data_dir=/tmp/x', '--save_dir=./data/'], layers.own_flags())
     assert words == ['prepare', '--data_name=cub200', '--data_dir=/tmp/x']
     words = originals.translate('--from=local_sampling test.py --data Cub -c runs/a -b 64'.split(), layers.own_flags())
-    assert words[0] == 'evaluate' and {'--checkpoint=runs/a', '--test_batch_size=64'} <= set(words)
+    assert words[0] == 'evaluate' and {'--checkpoint=runs/a', '--test_batch_size=64', '--nmi'} <= set(words)

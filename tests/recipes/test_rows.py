@@ -89,6 +89,11 @@ def test_updates_and_images_of_a_training():
     assert updates('aircraft/hard_inception_v4') == (80000, 80000 * 32)
     assert updates('cub200/hbn') == (80 * 184, 80 * 184 * 32)      # 5,864 images in batches of 32
     assert updates('lfw/margin') is None
+    assert updates('inshop/hdc') == updates('sop/hdc') == (60000, 6000000)
+    inshop = row_tables.resolved(ROWS['inshop/hdc'])
+    assert [epoch * 5000 for epoch in (*inshop.lr_decay_epochs, inshop.epochs)] == [20000, 40000, 60000]
+    ranking = [row_tables.resolved(row) for row in recipes.rows('ranking_regularizer')]
+    assert len(ranking) == 75 and {one.eval_iter_term for one in ranking} == {5000}    # no mode has more tries
     assert round(row_tables.seen_otherwise(row_tables.resolved(ROWS['cars196/ee_hphn']))) == 4000 // 5 * 8131
     assert round(row_tables.seen_otherwise(row_tables.resolved(ROWS['cub200/sst']))) == 150 // 5 * 5924 + 150 * 5864
     assert all(abs(updates(f'{data}/{name}')[0] - 96000) < 4100 for data in ('cars196', 'cub200', 'sop')
