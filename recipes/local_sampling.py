@@ -32,6 +32,6 @@ METHODS = {
 OWN = {('sop', 'triplet_local'): {'epochs': 150}}
 # The paper's result tables were not available to us.
 NONE = [('result tables', 'SST + local sampling')]
-ROWS = [{'name': name, 'data': data, 'flags': {**JOBS, **DATA[data], **flags, **OWN.get((data, name), {})}, 'note': note,
-         'published': NONE if 'sst' in name else []}
+ROWS = [{'name': name, 'data': data, 'flags': {**JOBS, **DATA[data], **flags, **OWN.get((data, name), {})},
+         'note': note, 'published': NONE if 'sst' in name else []}
         for data in DATA for name, (flags, note) in METHODS.items()]

@@ -46,7 +46,8 @@ def evaluations(values):
 WORDS = ('--loss=softmax_ranking', '--pretrained=true')
 # what main.py hands to fast_fgvr_semi_train.main
 MAIN = ('--data_name=aircraft', *NETS['resnet50'], '--train_mode=semi_hard', '--margin=0.2', '--lr=0.01',
-        '--caffe_iter_size=1', '--summary_step=500', '--eval_iter_term=5000', '--train_iters=40000', '--transform=ranking_img')
+        '--caffe_iter_size=1', '--summary_step=500', '--eval_iter_term=5000', '--train_iters=40000',
+        '--transform=ranking_img')
 
 SCRIPTS = {
     'fast_fgvr_semi_train': Script(FLAGS, WORDS, more=evaluations),
