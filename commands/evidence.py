@@ -15,7 +15,7 @@ import os
 import pathlib
 import time
 
-from commands import children, evidence_curves
+from commands import children, evidence_baselines, evidence_curves
 from commands.words import words_of
 from core.errors import UserError, pick_name
 from core.files import write_atomic
@@ -35,7 +35,8 @@ VERDICTS = {'holds': 'holds', 'does not hold': 'does not hold: the opposite was 
 
 def add_args(parser) -> None:
     """Flags of evidence."""
-    parser.add_argument('claims', nargs='*', metavar='CLAIM', help='names of claims; none: all, the cheapest first')
+    parser.add_argument('claims', nargs='*', metavar='CLAIM',
+                        help='names of claims, or baselines; none: all claims, the cheapest first')
     parser.add_argument('--data_root', type=path, default='', metavar='DIR', help='stands for DATA/ in the plan')
     parser.add_argument('--weights_root', type=path, default='', metavar='DIR', help='stands for WEIGHTS/ in the plan')
     parser.add_argument('--save_dir', type=path, default='', metavar='DIR', help='instead of runs/evidence')
@@ -57,20 +58,26 @@ def hours(claim) -> float:
     return trainings * (START + claim['updates'] * batch / plan.SPEEDS[claim['data']]) / 3600
 
 
-def words(claim, data_root, weights_root, folder) -> list[str]:
-    """The `compare` command of a claim.
+def placed(data, data_root, weights_root) -> dict:
+    """{flag: value} of a data set of the plan, with its folders in the place of DATA/ and WEIGHTS/.
 
     Raises
     ------
     UserError : DATA/ or WEIGHTS/ is needed and was not given
     """
-    settings = dict(plan.DATA[claim['data']], **claim.get('flags', {}))
+    settings = dict(plan.DATA[data])
     for key, value in settings.items():
         for name, root in (('data', data_root), ('weights', weights_root)):
             if isinstance(value, str) and value.startswith(name.upper() + '/'):
                 if not root:
-                    raise UserError(f'the claim {claim["name"]} needs --{name}_root=DIR, the folder of {value}')
+                    raise UserError(f'{plan.TITLES[data]} needs --{name}_root=DIR, the folder of {value}')
                 settings[key] = os.path.join(root, value.partition('/')[2])
+    return settings
+
+
+def words(claim, data_root, weights_root, folder) -> list[str]:
+    """The `compare` command of a claim. Raises UserError as `placed`."""
+    settings = dict(placed(claim['data'], data_root, weights_root), **claim.get('flags', {}))
     choices = [f'--grid={flag}={",".join(values)}' for flag, values in grid(claim).items()]
     return ['compare', '--losses=' + ','.join(claim['losses'].values()), f'--updates={claim["updates"]}',
             f'--runs={claim["runs"]}', f'--folds={plan.FOLDS}', f'--points={plan.POINTS[claim["data"]]}', *choices,
@@ -157,17 +164,24 @@ def page(lines) -> str:
                         '{6:+.2f} ({7:+.2f} to {8:+.2f}) | {commit} |'.format(
                             *(number[key] for key in COLUMNS[6:15]), **line))
         text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
-    return '\n'.join(text) + '\n'
+    return '\n'.join(text + evidence_baselines.section(evidence_baselines.read())) + '\n'
 
 
 def draw(claim, lines) -> None:
     """The picture of a claim from its lines of docs/evidence.csv and its curves in docs/logs."""
-    evidence_curves.draw(LOGS / f'{claim["name"]}.csv', lines, PICTURES / f'evidence_{claim["name"]}.png')
+    evidence_curves.draw(LOGS / f'{claim["name"]}.csv', lines,
+                         PICTURES / f'evidence_{claim["name"]}.png', evidence_baselines.frozen(claim['data']))
 
 
 def run(args) -> int:
     """The command; returns the exit status."""
     names = {claim['name']: claim for claim in plan.CLAIMS}
+    if args.claims == ['baselines']:
+        for data in plan.DATA:
+            found = evidence_baselines.measure(words_of(placed(data, args.data_root, args.weights_root)))
+            evidence_baselines.write(data, found)
+        write_atomic(PAGE, page(read()))
+        return 0
     chosen = [names[pick_name('CLAIM', name, names)] for name in args.claims] or sorted(plan.CLAIMS, key=hours)
     if args.page:
         for claim in plan.CLAIMS:

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from PIL import Image
 
-from commands import compare, evidence, evidence_curves
+from commands import compare, evidence, evidence_baselines, evidence_curves
 from core.errors import UserError
 from recipes import evidence as plan
 
@@ -97,3 +97,19 @@ def test_curves_are_means_over_the_folds_and_survive_their_file(claim, tmp_path)
     evidence_curves.draw(tmp_path / 'logs' / 'x.csv', table, tmp_path / 'figures' / 'x.png', frozen=0.12)
     with Image.open(tmp_path / 'figures' / 'x.png') as picture:
         assert picture.size == (864, 261)
+
+
+def test_baselines_of_the_same_layer(tmp_path):
+    found = evidence_baselines.measure(['--data_name=glyphs', '--glyphs_classes=6', '--glyphs_instances=4',
+                                        f'--data_dir={tmp_path}/letters', '--embed_dim=4', '--gpu_idx=cpu'])
+    assert [layer for layer, *_ in found] == [evidence_baselines.FROZEN, evidence_baselines.UNTRAINED,
+                                              evidence_baselines.PIXELS]
+    # without pretrained weights both trunks are the same random one
+    assert found[0][1:] == found[1][1:] and all(0 < value <= 1 for _, *values in found for value in values)
+    table = tmp_path / 'baselines.csv'
+    evidence_baselines.write('cars', found, table)
+    evidence_baselines.write('birds', [(evidence_baselines.FROZEN, 0.25, 0.125)], table)
+    assert [evidence_baselines.frozen(data, table) for data in ('birds', 'birds_frozen')] == [0.125, None]
+    text = '\n'.join(evidence_baselines.section(evidence_baselines.read(table)))
+    assert '| CUB-200 (2010) crops, mobilenet0.5 at 128 px | frozen trunk, pooled | 25.0 | 12.5 |' in text
+    assert text.count('raw pixels') == 1 and evidence_baselines.section([]) == []
