@@ -75,6 +75,16 @@ def placed(data, data_root, weights_root) -> dict:
     return settings
 
 
+def shared(claim) -> str:
+    """Name of the folder of a claim's trainings, which other claims on the same data share where they need the same.
+
+    >>> shared({'data': 'birds', 'updates': 500, 'flags': {'epochs': 16}})
+    'birds-500-epochs=16'
+    """
+    return '-'.join([claim['data'], str(claim['updates']),
+                     *(f'{flag}={value}' for flag, value in claim.get('flags', {}).items())])
+
+
 def words(claim, data_root, weights_root, folder) -> list[str]:
     """The `compare` command of a claim. Raises UserError as `placed`."""
     settings = dict(placed(claim['data'], data_root, weights_root), **claim.get('flags', {}))
@@ -202,7 +212,7 @@ def run(args) -> int:
         if args.hours and time.monotonic() - began > 3600 * args.hours:
             print(f'--hours={args.hours:g} are over: the same command goes on with {claim["name"]}')
             return 0
-        folder = os.path.join(base, claim['name'])
+        folder = os.path.join(base, shared(claim))
         status = children.call(words(claim, args.data_root, args.weights_root, folder))
         if status:
             return status
