@@ -15,7 +15,7 @@ import os
 import pathlib
 import time
 
-from commands import children, evidence_baselines, evidence_curves
+from commands import children, evidence_baselines, evidence_curves, evidence_maps
 from commands.words import words_of
 from core.errors import UserError, pick_name
 from core.files import write_atomic
@@ -31,6 +31,8 @@ COLUMNS = ('claim', 'variant', 'updates', 'runs', 'settings', 'folds_map_at_r', 
 START = 3          # seconds that a training takes beside its updates, evaluations included
 VERDICTS = {'holds': 'holds', 'does not hold': 'does not hold: the opposite was found',
             'undecided': 'undecided at this scale', '': 'not yet measured'}
+# claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
+OTHERS = {module.NAME: module for module in (evidence_maps,)}
 
 
 def add_args(parser) -> None:
@@ -40,6 +42,8 @@ def add_args(parser) -> None:
     parser.add_argument('--data_root', type=path, default='', metavar='DIR', help='stands for DATA/ in the plan')
     parser.add_argument('--weights_root', type=path, default='', metavar='DIR', help='stands for WEIGHTS/ in the plan')
     parser.add_argument('--save_dir', type=path, default='', metavar='DIR', help='instead of runs/evidence')
+    parser.add_argument('--epochs', type=bounded(int, 0), default=0,
+                        help="of each map of mnist_maps; 0: the paper's 100")
     parser.add_argument('--hours', type=bounded(float, 0), default=0.0, help='begin no claim after this time; 0: all')
     switch(parser, '--list', help='print the claims, what they cost and their verdicts')
     switch(parser, '--page', help='only make docs/evidence.md and its pictures from docs/evidence.csv and docs/logs')
@@ -146,7 +150,7 @@ def verdict_of(claim, lines) -> str:
 
 def page(lines) -> str:
     """docs/evidence.md: the plan, its cost and, claim by claim, what was found."""
-    total = sum(map(hours, plan.CLAIMS))
+    total = sum(map(hours, plan.CLAIMS)) + sum(module.hours() for module in OTHERS.values())
     text = ['# Evidence', '', 'Each paper\'s claim, tested by `python3 main.py evidence CLAIM --data_root=DATA '
             '--weights_root=WEIGHTS` on photographs that fit a CPU. Every variant of a claim gets the same number of '
             'updates and the same grid (' + ', '.join(f'{flag} {" ".join(values)}' for flag, values in
@@ -160,6 +164,7 @@ def page(lines) -> str:
     for claim in plan.CLAIMS:
         text.append(f'| {claim["name"]} | {claim["paper"]} | {plan.TITLES[claim["data"]]} | {claim["updates"]} | '
                     f'{claim["runs"]} | {hours(claim):.1f} | {VERDICTS[verdict_of(claim, lines)]} |')
+    text += [module.overview() for module in OTHERS.values()]
     for claim in plan.CLAIMS:
         mine = [line for line in lines if line['claim'] == claim['name']]
         if not mine:
@@ -174,6 +179,8 @@ def page(lines) -> str:
                         '{6:+.2f} ({7:+.2f} to {8:+.2f}) | {commit} |'.format(
                             *(number[key] for key in COLUMNS[6:15]), **line))
         text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
+    for module in OTHERS.values():
+        text += module.section()
     return '\n'.join(text + evidence_baselines.section(evidence_baselines.read())) + '\n'
 
 
@@ -192,8 +199,12 @@ def run(args) -> int:
             evidence_baselines.write(data, found)
         write_atomic(PAGE, page(read()))
         return 0
-    chosen = [names[pick_name('CLAIM', name, names)] for name in args.claims] or sorted(plan.CLAIMS, key=hours)
+    wanted = [pick_name('CLAIM', name, {**names, **OTHERS}) for name in args.claims]
+    chosen = [names[name] for name in wanted if name in names] if wanted else sorted(plan.CLAIMS, key=hours)
+    others = [module for name, module in OTHERS.items() if name in wanted or not wanted]
     if args.page:
+        for module in OTHERS.values():
+            module.draw()
         for claim in plan.CLAIMS:
             mine = [line for line in read() if line['claim'] == claim['name']]
             if mine:
@@ -204,13 +215,21 @@ def run(args) -> int:
         for claim in chosen:
             verdict = VERDICTS[verdict_of(claim, read())]
             print(f'{claim["name"]:<26} {hours(claim):5.1f} h  {verdict:<24}  {claim["says"]}')
+        for module in others:
+            print(f'{module.NAME:<26} {module.hours():5.1f} h  {module.verdict():<24}  {module.SAYS}')
         return 0
     from commands.compare import Plan
     from engine.run import commit
     began, base = time.monotonic(), args.save_dir or str(ROOT / 'runs' / 'evidence')
+
+    def over(name):
+        late = args.hours and time.monotonic() - began > 3600 * args.hours
+        if late:
+            print(f'--hours={args.hours:g} are over: the same command goes on with {name}')
+        return late
+
     for claim in chosen:
-        if args.hours and time.monotonic() - began > 3600 * args.hours:
-            print(f'--hours={args.hours:g} are over: the same command goes on with {claim["name"]}')
+        if over(claim['name']):
             return 0
         folder = os.path.join(base, shared(claim))
         status = children.call(words(claim, args.data_root, args.weights_root, folder))
@@ -224,4 +243,10 @@ def run(args) -> int:
         draw(claim, lines)
         write_atomic(PAGE, page(read()))
         print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {PAGE}')
+    for module in others:
+        if over(module.NAME):
+            return 0
+        status = module.run(args, base, lambda: write_atomic(PAGE, page(read())))
+        if status:
+            return status
     return 0
