@@ -2,37 +2,26 @@
 
 A claim of recipes/evidence.py is one `compare`: equal updates, the same grid for every variant chosen on folds of the
 training classes, test classes scored once. Stopped anywhere, the same command goes on. What is finished is written to
-docs/evidence.csv, and docs/evidence.md is made from it.
+docs/evidence.csv; docs/evidence.md and the table of the README are made from it.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 import os
 import pathlib
 import time
 
-from commands import children, evidence_baselines, evidence_curves, evidence_maps
+from commands import children, evidence_baselines, evidence_curves, evidence_page
+from commands.evidence_page import OTHERS
+from commands.evidence_tables import VERDICTS, grid_of, hours, read, rows, verdict_of, write
 from commands.words import words_of
 from core.errors import UserError, pick_name
-from core.files import write_atomic
 from core.flags import bounded, path, switch
 from recipes import evidence as plan
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-TABLE, PAGE = ROOT / 'docs' / 'evidence.csv', ROOT / 'docs' / 'evidence.md'
 LOGS, PICTURES = ROOT / 'docs' / 'logs', ROOT / 'docs' / 'figures'
-COLUMNS = ('claim', 'variant', 'updates', 'runs', 'settings', 'folds_map_at_r', 'recall@1', 'recall@1_low',
-           'recall@1_high', 'map_at_r', 'map_at_r_low', 'map_at_r_high', 'less_reference', 'less_low', 'less_high',
-           'commit', 'command')
-START = 3          # seconds that a training takes beside its updates, evaluations included
-VERDICTS = {'holds': 'holds', 'does not hold': 'does not hold: the opposite was found',
-            'undecided': 'undecided at this scale', '': 'not yet measured'}
-# claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
-OTHERS = {module.NAME: module for module in (evidence_maps,)}
 
 
 def add_args(parser) -> None:
@@ -47,19 +36,6 @@ def add_args(parser) -> None:
     parser.add_argument('--hours', type=bounded(float, 0), default=0.0, help='begin no claim after this time; 0: all')
     switch(parser, '--list', help='print the claims, what they cost and their verdicts')
     switch(parser, '--page', help='only make docs/evidence.md and its pictures from docs/evidence.csv and docs/logs')
-
-
-def grid(claim) -> dict:
-    """{flag: values} that a claim's settings are chosen from."""
-    return claim.get('grid', plan.GRID)
-
-
-def hours(claim) -> float:
-    """What a claim costs on one core, about."""
-    settings = math.prod(len(values) for values in grid(claim).values())
-    trainings = len(claim['losses']) * plan.FOLDS * (settings + claim['runs'] - 1)
-    batch = plan.DATA[claim['data']]['batch_size']
-    return trainings * (START + claim['updates'] * batch / plan.SPEEDS[claim['data']]) / 3600
 
 
 def placed(data, data_root, weights_root) -> dict:
@@ -92,96 +68,10 @@ def shared(claim) -> str:
 def words(claim, data_root, weights_root, folder) -> list[str]:
     """The `compare` command of a claim. Raises UserError as `placed`."""
     settings = dict(placed(claim['data'], data_root, weights_root), **claim.get('flags', {}))
-    choices = [f'--grid={flag}={",".join(values)}' for flag, values in grid(claim).items()]
+    choices = [f'--grid={flag}={",".join(values)}' for flag, values in grid_of(claim).items()]
     return ['compare', '--losses=' + ','.join(claim['losses'].values()), f'--updates={claim["updates"]}',
             f'--runs={claim["runs"]}', f'--folds={plan.FOLDS}', f'--points={plan.POINTS[claim["data"]]}', *choices,
             *words_of(settings), f'--save_dir={folder}']
-
-
-def rows(claim, result, commit) -> list[dict]:
-    """Lines of docs/evidence.csv from compare.json of a claim."""
-    from evaluation.intervals import mean_interval, paired_difference
-    found = {one['loss']: one for one in result['results']}
-    reference = found[claim['losses'][claim['better'][1]]]['separated']['map_at_r']
-    lines = []
-    for label, loss in claim['losses'].items():
-        one = found[loss]
-        recall, precision = (mean_interval(one['separated'][key]) for key in ('R@1', 'map_at_r'))
-        less = paired_difference(one['separated']['map_at_r'], reference)
-        numbers = (one['folds_map_at_r'], *recall[:3], *precision[:3], *less[:3])
-        lines.append(dict(zip(COLUMNS, (
-            claim['name'], label, claim['updates'], claim['runs'], ' '.join(one['settings']),
-            *(f'{number:.4f}' for number in numbers), commit,
-            'python3 main.py evidence ' + claim['name'] + ' --data_root=DATA --weights_root=WEIGHTS'))))
-    return lines
-
-
-def read(table=TABLE) -> list[dict]:
-    """Lines of docs/evidence.csv."""
-    if not pathlib.Path(table).exists():
-        return []
-    with open(table, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
-
-
-def write(lines, table=TABLE) -> None:
-    """Put the lines of one claim in the place of its older ones."""
-    claim = lines[0]['claim']
-    order = [one['name'] for one in plan.CLAIMS]
-    kept = [line for line in read(table) if line['claim'] != claim] + lines
-    kept.sort(key=lambda line: order.index(line['claim']) if line['claim'] in order else len(order))
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(kept)
-    write_atomic(table, text.getvalue())
-
-
-def verdict_of(claim, lines) -> str:
-    """'holds', 'does not hold', 'undecided', or '' before it was measured."""
-    line = next((one for one in lines if one['claim'] == claim['name'] and one['variant'] == claim['better'][0]), None)
-    if line is None:
-        return ''
-    if float(line['less_low']) > 0:
-        return 'holds'
-    return 'does not hold' if float(line['less_high']) < 0 else 'undecided'
-
-
-def page(lines) -> str:
-    """docs/evidence.md: the plan, its cost and, claim by claim, what was found."""
-    total = sum(map(hours, plan.CLAIMS)) + sum(module.hours() for module in OTHERS.values())
-    text = ['# Evidence', '', 'Each paper\'s claim, tested by `python3 main.py evidence CLAIM --data_root=DATA '
-            '--weights_root=WEIGHTS` on photographs that fit a CPU. Every variant of a claim gets the same number of '
-            'updates and the same grid (' + ', '.join(f'{flag} {" ".join(values)}' for flag, values in
-                                                     plan.GRID.items()) +
-            f'), chosen by MAP@R on {plan.FOLDS} folds of the training classes; the test classes are scored once. '
-            'Figures are means over seeds of the fold networks, in percent, with 95 % intervals; a claim holds when '
-            'the interval of the paired difference of MAP@R lies above zero. These are small data sets, small networks '
-            'and short trainings: a verdict is about them, not about the paper\'s own tables.', '',
-            f'The whole plan costs about {total:.0f} hours on one core.', '',
-            '| claim | paper | data | updates | seeds | hours | verdict |', '|---|---|---|---|---|---|---|']
-    for claim in plan.CLAIMS:
-        text.append(f'| {claim["name"]} | {claim["paper"]} | {plan.TITLES[claim["data"]]} | {claim["updates"]} | '
-                    f'{claim["runs"]} | {hours(claim):.1f} | {VERDICTS[verdict_of(claim, lines)]} |')
-    text += [module.overview() for module in OTHERS.values()]
-    for claim in plan.CLAIMS:
-        mine = [line for line in lines if line['claim'] == claim['name']]
-        if not mine:
-            continue
-        text += ['', f'## {claim["name"]}', '', f'{claim["says"].capitalize()}. {plan.TITLES[claim["data"]]}: '
-                 f'{VERDICTS[verdict_of(claim, lines)]}.', '',
-                 f'| variant | settings | Recall@1 | MAP@R | MAP@R less {claim["better"][1]} | commit |',
-                 '|---|---|---|---|---|---|']
-        for line in mine:
-            number = {key: 100 * float(line[key]) for key in COLUMNS[5:15]}
-            text.append('| {variant} | {settings} | {0:.1f} ({1:.1f} to {2:.1f}) | {3:.1f} ({4:.1f} to {5:.1f}) | '
-                        '{6:+.2f} ({7:+.2f} to {8:+.2f}) | {commit} |'.format(
-                            *(number[key] for key in COLUMNS[6:15]), **line))
-        text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
-    for module in OTHERS.values():
-        text += module.section()
-    return '\n'.join(text + evidence_baselines.section(evidence_baselines.read())) + '\n'
 
 
 def draw(claim, lines) -> None:
@@ -197,7 +87,7 @@ def run(args) -> int:
         for data in plan.DATA:
             found = evidence_baselines.measure(words_of(placed(data, args.data_root, args.weights_root)))
             evidence_baselines.write(data, found)
-        write_atomic(PAGE, page(read()))
+        evidence_page.write_pages()
         return 0
     wanted = [pick_name('CLAIM', name, {**names, **OTHERS}) for name in args.claims]
     chosen = [names[name] for name in wanted if name in names] if wanted else sorted(plan.CLAIMS, key=hours)
@@ -209,7 +99,7 @@ def run(args) -> int:
             mine = [line for line in read() if line['claim'] == claim['name']]
             if mine:
                 draw(claim, mine)
-        write_atomic(PAGE, page(read()))
+        evidence_page.write_pages()
         return 0
     if args.list:
         for claim in chosen:
@@ -241,12 +131,12 @@ def run(args) -> int:
         evidence_curves.write(evidence_curves.collect(claim, Plan(**result['plan']), result['results']),
                               LOGS / f'{claim["name"]}.csv')
         draw(claim, lines)
-        write_atomic(PAGE, page(read()))
-        print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {PAGE}')
+        evidence_page.write_pages()
+        print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {evidence_page.PAGE}')
     for module in others:
         if over(module.NAME):
             return 0
-        status = module.run(args, base, lambda: write_atomic(PAGE, page(read())))
+        status = module.run(args, base, evidence_page.write_pages)
         if status:
             return status
     return 0

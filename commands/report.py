@@ -22,8 +22,8 @@ def add_args(group):
                        help='also put the rows into this file (without a value: docs/results.csv). Rows of the same '
                             'command and commit are replaced')
     group.add_argument('--readme', nargs='?', const=str(tables.README), default='', metavar='MD',
-                       help='write the table between the two result markers of this file (without a value: README.md) '
-                            'anew from docs/results.csv or the file of --csv; works without runs')
+                       help='write the table between the two result markers of this file (without a value: '
+                            'docs/results.md) anew from docs/results.csv or the file of --csv; works without runs')
     return group
 
 

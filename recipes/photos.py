@@ -1,6 +1,6 @@
 """Settings of our own for a folder of photos: Embedding Expansion's loss and batches on a small network.
 
-Chosen on the crops of CUB-200 (2010), with 20 of its training classes held out: the first line of results in README.md.
+Chosen on the crops of CUB-200 (2010), with 20 of its training classes held out: the first line of docs/results.md.
 """
 
 SETTINGS = {'loss': 'hphn_triplet', 'n_inner_pts': 2, 'data_name': 'folder', 'backbone': 'mobilenet0.5',

@@ -2,7 +2,7 @@
 # Train on your own photos, one sub-folder a class:  bash scripts/photos.sh FOLDER
 #
 # Paper   Embedding Expansion's loss and batches, on a small network with settings of our own
-# Claim   ours, on the crops of CUB-200 (2010): the first line of results in README.md
+# Claim   ours, on the crops of CUB-200 (2010): the first line of docs/results.md
 # Cost    about two minutes for 3,000 photos on 2 CPU cores
 # Note    --pretrained=True fetches ImageNet weights; a larger network: --backbone=resnet50_v2 --image_size=224
 #         Without folders train and test (or a CSV), the first half of the classes trains and the others are searched.

@@ -1,4 +1,4 @@
-"""Tables: Markdown of a report, rows of docs/results.csv, and the README's table made from them."""
+"""Tables: Markdown of a report, rows of docs/results.csv, and the table of docs/results.md made from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evaluation.settings import RULES, metric_title
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'docs' / 'results.csv'
-README = ROOT / 'README.md'
+README = ROOT / 'docs' / 'results.md'
 BEGIN, END = '<!-- results:begin -->', '<!-- results:end -->'
 DASH = '–'
 
@@ -188,7 +188,7 @@ def append_csv(path, rows: list) -> None:
 
 
 def readme_table(csv_file=RESULTS) -> str:
-    """The README's tables, made from a results file alone: one for each data set.
+    """The tables of docs/results.md, made from a results file alone: one for each data set.
 
     A line is a setting at a commit; each epoch rule has a column of its own, so that no number stands without it.
     """
@@ -226,7 +226,7 @@ def cell(row: dict, metric: str) -> str:
 
 
 def write_readme(readme=README, csv_file=RESULTS) -> None:
-    """Replace what stands between the two markers of a README by `readme_table`. UserError without the markers."""
+    """Replace what stands between the two markers of a page by `readme_table`. UserError without the markers."""
     readme = pathlib.Path(readme)
     try:
         text = readme.read_text(encoding='utf-8')

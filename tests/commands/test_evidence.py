@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from PIL import Image
 
-from commands import compare, evidence, evidence_baselines, evidence_curves
+from commands import compare, evidence, evidence_baselines, evidence_curves, evidence_page, evidence_tables
 from core.errors import UserError
 from recipes import evidence as plan
 
@@ -42,29 +42,29 @@ def test_every_claim_is_a_comparison_that_parses(one, tmp_path):
 
 def test_the_plan_is_affordable_and_says_what_it_costs(claim):
     # 2 losses, 4 folds, 6 settings and 4 more seeds: 80 trainings of 3 s and 500 * 64 / 16000 s
-    assert evidence.hours(claim) == pytest.approx(80 * (3 + 2) / 3600)
-    assert sum(map(evidence.hours, plan.CLAIMS)) < 40
+    assert evidence_tables.hours(claim) == pytest.approx(80 * (3 + 2) / 3600)
+    assert sum(map(evidence_tables.hours, plan.CLAIMS)) < 40
 
 
 def test_figures_and_verdict(claim, result, tmp_path):
-    lines = evidence.rows(claim, result, 'abc')
+    lines = evidence_tables.rows(claim, result, 'abc')
     learned = lines[0]
     assert learned['variant'] == 'learned' and learned['map_at_r'] == '0.1800'
     assert (learned['less_reference'], learned['less_low'], learned['less_high']) == ('0.0300', '0.0052', '0.0548')
-    assert evidence.verdict_of(claim, lines) == 'holds' and evidence.verdict_of(claim, []) == ''
+    assert evidence_tables.verdict_of(claim, lines) == 'holds' and evidence_tables.verdict_of(claim, []) == ''
     table = tmp_path / 'evidence.csv'
-    evidence.write(lines, table)
-    evidence.write(evidence.rows(claim, result, 'def'), table)
-    read = evidence.read(table)
+    evidence_tables.write(lines, table)
+    evidence_tables.write(evidence_tables.rows(claim, result, 'def'), table)
+    read = evidence_tables.read(table)
     assert len(read) == 2 and {line['commit'] for line in read} == {'def'}
-    text = evidence.page(read)
+    text = evidence_page.page(read)
     assert '| learned | --lr=1e-4 --wd=0 | 18.0 (' in text and '+3.00 (+0.52 to +5.48) | def |' in text
-    others = [module.verdict() for module in evidence.OTHERS.values()]
+    others = [module.verdict() for module in evidence_page.OTHERS.values()]
     assert text.count('not yet measured') == len(plan.CLAIMS) - 1 + others.count('not yet measured')
 
 
 def test_the_page_is_made_from_the_table():
-    assert evidence.PAGE.read_text(encoding='utf-8') == evidence.page(evidence.read())
+    assert evidence_page.PAGE.read_text(encoding='utf-8') == evidence_page.page(evidence_tables.read())
 
 
 def test_a_root_that_is_needed_is_asked_for(claim, capsys):
@@ -92,7 +92,7 @@ def test_curves_are_means_over_the_folds_and_survive_their_file(claim, tmp_path)
     evidence_curves.write(rows, tmp_path / 'logs' / 'x.csv')
     curves = evidence_curves.read(tmp_path / 'logs' / 'x.csv')
     assert curves['fixed'].tolist()[0] == [[5, 0.5, 0.15, 0.075], [10, 1.0, 0.15, 0.15]]
-    table = evidence.rows(claim, {'results': [
+    table = evidence_tables.rows(claim, {'results': [
         {'loss': loss, 'settings': [], 'folds_map_at_r': 0, 'separated': {'R@1': [.1, .2], 'map_at_r': [.1, .2]}}
         for loss in found.losses]}, 'abc')
     evidence_curves.draw(tmp_path / 'logs' / 'x.csv', table, tmp_path / 'figures' / 'x.png', frozen=0.12)
@@ -114,3 +114,14 @@ def test_baselines_of_the_same_layer(tmp_path):
     text = '\n'.join(evidence_baselines.section(evidence_baselines.read(table)))
     assert '| CUB-200 (2010) crops, mobilenet0.5 at 128 px | frozen trunk, pooled | 25.0 | 12.5 |' in text
     assert text.count('raw pixels') == 1 and evidence_baselines.section([]) == []
+
+
+def test_the_readme_shows_what_was_measured(claim, result):
+    lines = evidence_tables.rows(claim, result, 'abc')
+    table = evidence_page.summary(lines)
+    assert table.count('\n') == 2 and table.endswith(
+        'learned 18.0, fixed 15.0 | +3.00 (+0.52 to +5.48) | holds |') and claim['says'] in table
+    text = f'a\n{evidence_page.BEGIN}\nold\n{evidence_page.END}\nb'
+    assert evidence_page.between(text, 'new') == f'a\n{evidence_page.BEGIN}\nnew\n{evidence_page.END}\nb'
+    readme = evidence_page.README.read_text(encoding='utf-8')
+    assert readme == evidence_page.between(readme, evidence_page.summary(evidence_tables.read()))

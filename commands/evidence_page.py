@@ -1,0 +1,86 @@
+"""docs/evidence.md and the table of the README, made from docs/evidence.csv and what lies beside it."""
+
+from __future__ import annotations
+
+import pathlib
+
+from commands import evidence_baselines, evidence_maps
+from commands.evidence_tables import COLUMNS, VERDICTS, hours, read, verdict_of
+from core.files import write_atomic
+from recipes import evidence as plan
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGE, README = ROOT / 'docs' / 'evidence.md', ROOT / 'README.md'
+BEGIN, END = '<!-- evidence:begin -->', '<!-- evidence:end -->'
+# claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
+OTHERS = {module.NAME: module for module in (evidence_maps,)}
+
+
+def page(lines) -> str:
+    """docs/evidence.md: the plan, its cost and, claim by claim, what was found."""
+    total = sum(map(hours, plan.CLAIMS)) + sum(module.hours() for module in OTHERS.values())
+    text = ['# Evidence', '', 'Each paper\'s claim, tested by `python3 main.py evidence CLAIM --data_root=DATA '
+            '--weights_root=WEIGHTS` on photographs that fit a CPU. Every variant of a claim gets the same number of '
+            'updates and the same grid (' + ', '.join(f'{flag} {" ".join(values)}' for flag, values in
+                                                     plan.GRID.items()) +
+            f'), chosen by MAP@R on {plan.FOLDS} folds of the training classes; the test classes are scored once. '
+            'Figures are means over seeds of the fold networks, in percent, with 95 % intervals; a claim holds when '
+            'the interval of the paired difference of MAP@R lies above zero. These are small data sets, small networks '
+            'and short trainings: a verdict is about them, not about the paper\'s own tables.', '',
+            f'The whole plan costs about {total:.0f} hours on one core.', '',
+            '| claim | paper | data | updates | seeds | hours | verdict |', '|---|---|---|---|---|---|---|']
+    for claim in plan.CLAIMS:
+        text.append(f'| {claim["name"]} | {claim["paper"]} | {plan.TITLES[claim["data"]]} | {claim["updates"]} | '
+                    f'{claim["runs"]} | {hours(claim):.1f} | {VERDICTS[verdict_of(claim, lines)]} |')
+    text += [module.overview() for module in OTHERS.values()]
+    for claim in plan.CLAIMS:
+        mine = [line for line in lines if line['claim'] == claim['name']]
+        if not mine:
+            continue
+        text += ['', f'## {claim["name"]}', '', f'{claim["says"].capitalize()}. {plan.TITLES[claim["data"]]}: '
+                 f'{VERDICTS[verdict_of(claim, lines)]}.', '',
+                 f'| variant | settings | Recall@1 | MAP@R | MAP@R less {claim["better"][1]} | commit |',
+                 '|---|---|---|---|---|---|']
+        for line in mine:
+            number = {key: 100 * float(line[key]) for key in COLUMNS[5:15]}
+            text.append('| {variant} | {settings} | {0:.1f} ({1:.1f} to {2:.1f}) | {3:.1f} ({4:.1f} to {5:.1f}) | '
+                        '{6:+.2f} ({7:+.2f} to {8:+.2f}) | {commit} |'.format(
+                            *(number[key] for key in COLUMNS[6:15]), **line))
+        text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
+    for module in OTHERS.values():
+        text += module.section()
+    return '\n'.join(text + evidence_baselines.section(evidence_baselines.read())) + '\n'
+
+
+def summary(lines) -> str:
+    """The table of the README: what was measured, a line a claim.
+
+    Parameters
+    ----------
+    lines : of docs/evidence.csv
+    """
+    text = ['| claim | tested on | MAP@R, % | difference, 95 % interval | verdict |', '|---|---|---|---|---|']
+    for claim in plan.CLAIMS:
+        mine = {line['variant']: line for line in lines if line['claim'] == claim['name']}
+        if not mine:
+            continue
+        better, other = (mine[label] for label in claim['better'])
+        number = {key: 100 * float(better[key]) for key in ('map_at_r', 'less_reference', 'less_low', 'less_high')}
+        text.append(f'| {claim["says"]} | {plan.TITLES[claim["data"]]} | {better["variant"]} {number["map_at_r"]:.1f}, '
+                    f'{other["variant"]} {100 * float(other["map_at_r"]):.1f} | {number["less_reference"]:+.2f} '
+                    f'({number["less_low"]:+.2f} to {number["less_high"]:+.2f}) | '
+                    f'{VERDICTS[verdict_of(claim, lines)]} |')
+    return '\n'.join(text)
+
+
+def between(text, table) -> str:
+    """The README with `table` between its two markers."""
+    before, after = text[:text.index(BEGIN) + len(BEGIN)], text[text.index(END):]
+    return f'{before}\n{table}\n{after}'
+
+
+def write_pages() -> None:
+    """Make docs/evidence.md and the README's table anew."""
+    lines = read()
+    write_atomic(PAGE, page(lines))
+    write_atomic(README, between(README.read_text(encoding='utf-8'), summary(lines)))
