@@ -12,7 +12,7 @@ figures = lazy('matplotlib.figure')
 
 @styled
 def claim(curves: dict, final: dict, path, frozen: float | None = None) -> None:
-    """Draw a claim.
+    """Draw a claim: bands are the range over seeds, bars the 95 % intervals.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def claim(curves: dict, final: dict, path, frozen: float | None = None) -> None:
         by_updates.fill_between(mean[:, 0], 100 * runs[..., 3].min(axis=0), 100 * runs[..., 3].max(axis=0),
                                 color=look['color'], alpha=0.15, linewidth=0)
         by_seconds.plot(mean[:, 1], 100 * mean[:, 3], **look)
-    by_updates.set(xlabel='updates', ylabel='MAP@R, %', title='classes left out, range over seeds')
-    by_seconds.set(xlabel='seconds of training', title='the same against time')
+    by_updates.set(xlabel='updates', ylabel='MAP@R, %', title='classes left out')
+    by_seconds.set(xlabel='seconds of training', title='against time')
     by_updates.legend(loc='lower right')
     for i, (mean, low, high) in enumerate(final.values()):
         error = 100 * np.array([[mean - low], [high - mean]])
@@ -40,5 +40,5 @@ def claim(curves: dict, final: dict, path, frozen: float | None = None) -> None:
         ends.axvline(100 * frozen, color='#555555', linestyle=':', linewidth=1)
         ends.annotate('frozen trunk', (100 * frozen, -0.45), fontsize=7, color='#555555', ha='center', va='bottom')
     ends.set_yticks(range(len(final)), list(final))
-    ends.set(xlabel='MAP@R, %', title='test classes at the end, 95 % interval', ylim=(len(final) - 0.5, -0.6))
+    ends.set(xlabel='MAP@R, %', title='test classes', ylim=(len(final) - 0.5, -0.6))
     figure.savefig(path, dpi=90)
