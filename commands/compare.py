@@ -30,7 +30,7 @@ import losses
 import samplers
 from commands import children, layers
 from commands.parser import flags_of
-from commands.words import absolute, flag_of, join_values, words_of
+from commands.words import absolute, flag_of, join_values, short_name, words_of
 from core.errors import UserError, pick_name
 from core.files import check_writable, write_atomic, write_json
 from core.flags import bounded, path
@@ -127,7 +127,7 @@ def training(plan, loss, chosen, seed, fold):
 def folder_of(plan, loss, chosen, seed, fold):
     """SAVE_DIR/LOSS/SETTINGS/seedS-foldI."""
     settings = ','.join(word.lstrip('-').replace('/', '_') for word in chosen) or 'settings'
-    return os.path.join(plan.folder, loss.replace('/', '_'), settings, f'seed{seed}-fold{fold}')
+    return os.path.join(plan.folder, short_name(loss.replace('/', '_')), short_name(settings), f'seed{seed}-fold{fold}')
 
 
 def run(args):

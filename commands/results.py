@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import datasets
+from commands.words import short_name
 from core.errors import UserError
 from core.files import check_writable, write_json
 from engine import checkpoint
@@ -50,7 +51,7 @@ def name_inside_run(name, source, flags, there):
                 words.append(_word(key, flags[key]))
         elif not _equal(key, flags[key], there[key]):
             words.append(_word(key, flags[key]))
-    return '_'.join(words)
+    return short_name('_'.join(words))
 
 
 def checkpoint_name(source):

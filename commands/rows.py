@@ -25,7 +25,7 @@ import recipes
 from commands import row_tables
 from commands.children import STOPPED, call
 from commands.row_tables import resolved
-from commands.words import absolute, flag_of, join_values, plain, words_of
+from commands.words import absolute, flag_of, join_values, plain, short_name, words_of
 from core.errors import UserError, pick_name
 from core.files import write_atomic
 from datasets.benchmarks import BENCHMARKS
@@ -184,7 +184,7 @@ def folder_of(row, request, seed):
     """runs/rows/DATA/ROW[,flag=value ...]/seedS: what was overridden is part of the name."""
     base = pathlib.Path(request.options.get('save_dir') or 'runs/rows')
     changed = [word.lstrip('-').replace('/', '_') for word in settings_of(request.flags)]
-    return ROOT / base / row.data / ','.join([row.name, *sorted(changed)]) / f'seed{seed}'
+    return ROOT / base / row.data / short_name(','.join([row.name, *sorted(changed)])) / f'seed{seed}'
 
 
 def train(row, request, seed, folder):

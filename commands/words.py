@@ -1,5 +1,6 @@
 """Command lines as lists of words: written from settings, with paths that hold wherever the program runs."""
 
+import hashlib
 import os
 
 from core.flags import path
@@ -22,6 +23,18 @@ def words_of(settings, more=()):
 def flag_of(word):
     """'--data-dir=x' -> 'data_dir'."""
     return word.lstrip('-').partition('=')[0].replace('-', '_')
+
+
+def short_name(name, longest=180):
+    """A name of a folder that every file system takes: a long one ends in a digest of the whole.
+
+    >>> short_name('margin,lr=0.1'), short_name('x' * 300)[-12:]
+    ('margin,lr=0.1', 'xxx-0d4e2ca9')
+    """
+    whole = os.fsencode(name)
+    if len(whole) <= longest:
+        return name
+    return f"{whole[:longest - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def join_values(words, switches=(), names=()):

@@ -20,6 +20,7 @@ for word in "$@"; do
     *) fail "$word is not an option. Options: --cpu, --gpu" ;;
   esac
 done
+exec >&2    # what the scripts print on standard output is their command's alone
 
 # System packages: installed when that is allowed without a question, named otherwise.
 system() {

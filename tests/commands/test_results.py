@@ -2,7 +2,7 @@
 
 import doctest
 
-from commands import results
+from commands import results, words
 
 RUN = {'data_name': 'cub200', 'data_dir': '/a/birds', 'image_size': 227, 'transform': 'npair', 'metric': 'euclidean',
        'crop_box': False, 'split': 'auto', 'val_classes': 0.0, 'gpu_idx': '', 'recallk': [1, 2], 'pretrained': 'true',
@@ -32,4 +32,4 @@ def test_names_are_names_of_files():
 
 
 def test_examples_hold():
-    assert doctest.testmod(results).failed == 0
+    assert doctest.testmod(results).failed == doctest.testmod(words).failed == 0

@@ -252,6 +252,10 @@ def test_what_is_overridden_stands_in_the_folders_name(monkeypatch, tmp_path, ca
     fake_runs(monkeypatch)
     assert main.main(['rows', 'cub200', 'hphn', '--lr=0.5', '--gpu_idx=0', f'--save_dir={tmp_path}']) == 0
     assert [path.name for path in (tmp_path / 'cub200').iterdir()] == ['hphn,lr=0.5']
+    steps = '--lr_decay_epochs=' + ','.join(map(str, range(1, 120)))     # longer than a folder's name may be
+    for more in ('--lr=0.5', '--lr=0.25'):
+        assert main.main(['rows', 'cub200', 'hphn', steps, more, f'--save_dir={tmp_path}']) == 0
+    assert len(list((tmp_path / 'cub200').iterdir())) == 3
 
 
 def test_a_failing_row_does_not_stop_the_others_and_an_interruption_does(monkeypatch, tmp_path, capsys):
