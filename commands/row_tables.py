@@ -56,7 +56,7 @@ def batches(args, train):
     if args.sampler == 'blocks':
         return args.batches_per_epoch or BLOCKS[args.blocks][0]
     if args.sampler in ('pk_ee', 'ranking'):    # so many images of each class, once
-        return train['classes'] * args.num_instances // args.batch_size if 'classes' in train else None
+        return max(1, train['classes'] * args.num_instances // args.batch_size) if 'classes' in train else None
     return -(-train['images'] // args.batch_size) if 'images' in train else None
 
 

@@ -158,6 +158,9 @@ def run_row(row, request, prepared):
     if row.evaluate:
         wanted[f'--data_name={row.evaluate["data_name"]}'] = ''
     print(f'\n{row.data}/{row.name} ({row.paper}): {row_tables.cost(args)}', flush=True)
+    if args.data_name == 'folder' and not args.data_dir:    # known before anything is downloaded
+        print(f'error: {row.data}/{row.name} {row.note}', file=sys.stderr)
+        return 2
     for data, folder in wanted.items():
         if data.partition('=')[2] in BENCHMARKS and data not in prepared:
             archives = [f'--archive={file}' for file in request.options.get('archive', [])]

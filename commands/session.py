@@ -129,8 +129,10 @@ class Session:
             embeddings = self.embed(split, progress)
         if split is self.data.test and self.data.pairs is not None:
             pairs = self.data.pairs
-            return verification.verify_pairs(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],
-                                             args.metric), embeddings
+            result = verification.verify_pairs(embeddings, pairs['a'], pairs['b'], pairs['same'], pairs['fold'],
+                                               args.metric)
+            if extended:    # `evaluate`; a training has its curves of Recall@K in any case
+                return result, embeddings
         found = protocols.retrieval(embeddings, split.labels, args.recallk, query=split.query, metric=args.metric,
                                     clustering=args.clustering if args.nmi else None, seed=args.seed,
                                     extended=extended, ctx=self.ctx[0], engine=engine)

@@ -140,10 +140,10 @@ def train(args, session, sampler, optimizer, run, source, workers):
     run.close()
     last, best = result['recall'], result['best_recall']
     first = next(iter(last))
-    if 'accuracy' in result['selection']['last']:
-        print('accuracy last {:.4f} macro {:.4f} best {:.4f}'.format(
-            *(result['selection'][which][key] for which, key in
-              (('last', 'accuracy'), ('last', 'macro_accuracy'), ('best_on_test', 'accuracy')))))
+    ends, bests = result['selection']['last'], result['selection']['best_on_test']
+    if 'accuracy' in ends:
+        macro = f' macro {ends["macro_accuracy"]:.4f}' if 'macro_accuracy' in ends else ''
+        print(f'accuracy last {ends["accuracy"]:.4f}{macro} best {bests["accuracy"]:.4f}')
     print(f'R@{first} last {last[first]:.4f} best {best[first]:.4f} -> {run.folder}')
     return 0
 

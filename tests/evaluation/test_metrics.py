@@ -108,6 +108,14 @@ def test_lfw_folds_roc_and_standard_error():
     assert result['tar_at_far']['0.1'] == np.mean(distance[same] < strict)
 
 
+def test_a_single_fold_is_cut_into_ten():
+    rng = np.random.RandomState(5)
+    x, same = rng.randn(60, 4).astype(np.float32), np.arange(30) < 15     # as in View 1: first all pairs of one kind
+    whole = verification.verify_pairs(x, np.arange(30), np.arange(30, 60), same, np.zeros(30, dtype=int))
+    cut = verification.verify_pairs(x, np.arange(30), np.arange(30, 60), same, np.arange(30) % 10)
+    assert whole == cut and len(whole['thresholds']) == 10
+
+
 def test_lfw_needs_both_kinds_of_pairs():
     with pytest.raises(UserError, match='same and of different'):
         verification.verify_pairs(np.eye(4, dtype=np.float32), [0, 1], [2, 3], [True, True], folds=2)
