@@ -1,5 +1,8 @@
 """Data, network and criterion of one set of flags, and what a command does with all of them."""
 
+import functools
+import weakref
+
 import datasets
 import models
 from commands import baselines, figures
@@ -48,7 +51,7 @@ class Session:
         self.criterion.initialize(ctx=self.ctx[0])
         self.train_transform = get_transform(args.transform, True, args.image_size)
         self.test_transform = get_transform(args.transform, False, args.image_size)
-        self.confusion, self.top, self.features_of = None, None, {}
+        self.confusion, self.top, self.features_of = None, None, weakref.WeakKeyDictionary()
         self.first_pass()
         if source is not None:
             checkpoint.restore(source, self.net, self.criterion, self.ctx)
@@ -83,16 +86,21 @@ class Session:
         """Reads a split as it is evaluated."""
         return Loader(split, self.test_transform, self.args.num_workers)
 
+    @functools.cached_property
+    def trunk_fingerprint(self):
+        """Of the trunk, which --freeze_trunk never moves."""
+        return self.net.fingerprint(trunk_only=True)
+
     def features(self, split):
         """float32 (N, F): pooled features of the trunk, computed once for each picture (--freeze_trunk)."""
         args = self.args
-        if id(split) not in self.features_of:
+        if split not in self.features_of:
             def compute(rows):
                 part = split if rows is None or len(rows) == len(split) else split.subset(rows)
                 return inference.features(self.net, self.loader(part), args.test_batch_size, self.ctx[0], progress=True)
-            name = name_of(split, self.net.fingerprint(trunk_only=True), args.transform, args.image_size)
-            self.features_of[id(split)] = kept(args.store_dir or path('runs/features'), name, marks_of(split), compute)
-        return self.features_of[id(split)]
+            name = name_of(split, self.trunk_fingerprint, args.transform, args.image_size)
+            self.features_of[split] = kept(args.store_dir or path('runs/features'), name, marks_of(split), compute)
+        return self.features_of[split]
 
     def forward(self, split):
         """(network, loader) that give the embeddings of a split."""
