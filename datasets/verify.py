@@ -28,6 +28,7 @@ HEADER, DECODED = 1, 2      # how well a file was looked at
 WORTH_KEEPING = 2.0         # seconds of work below which nothing is written into the folder of the photos
 SHOWN = 10                  # bad files named in an error
 PORTION = 64                # files that a thread takes at once
+LOOKED = {}                 # {key: (size, time, level)} of files that this process found good
 
 
 def readable(data, on_bad_image='error', threads=None):
@@ -105,7 +106,8 @@ def look(paths, level, root='', threads=None):
     root : folder of the data set, in whose .prepared/ good files are remembered
     """
     cache = pathlib.Path(root or '.', '.prepared', 'readable.npz')
-    known, todo, stamps = _remembered(cache), [], {}
+    remembered, todo, stamps = _remembered(cache), [], {}
+    known = {**remembered, **LOOKED}
     for path in paths:
         try:
             status = os.stat(path)
@@ -128,7 +130,8 @@ def look(paths, level, root='', threads=None):
             bar.update(len(portion))
     good = {stamps[path][0]: stamps[path][1:] + (level,) for path in todo if path not in bad and path in stamps}
     if good and time.monotonic() - started > WORTH_KEEPING:
-        _remember(cache, {**known, **good})
+        _remember(cache, {**remembered, **good})
+    LOOKED.update(good)
     return bad
 
 

@@ -14,16 +14,15 @@ import pathlib
 import pickle
 import shutil
 import time
-import zipfile
 
 import numpy as np
 
-from core.contracts import Plan
 from core.errors import UserError
 from core.files import sync_folder, write_json
 from core.gluon_internals import named_parameters
 from core.runtime import mx, nd
 from core.text import count
+from engine import plans_file
 from models import weights
 
 VERSION = 2
@@ -51,24 +50,44 @@ def write(run, which, net, criterion, update, state, settings, plans=None):
     ------
     UserError : the disk is full or not writable; the older checkpoint is still there
     """
-    run = pathlib.Path(run)
-    store, aside = run / STORE, None
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        name = unused(store, f'{which}-{state["iteration"]:08d}')
-        aside = store / (name + '.new')
-        aside.mkdir()
+    def fill(aside):
         net.save(str(aside / 'net.params'))
         check_size(aside / 'net.params', [p.shape for p in net.collect_params().values()])
         save_arrays(aside / 'criterion.params', {name: parameter.data().as_in_context(mx.cpu()) for name, parameter
                                                  in named_parameters(criterion).items()})
         save_arrays(aside / 'optimizer.params', update.arrays())
         if plans is not None:
-            save_plans(aside / 'plans.npz', plans)
+            plans_file.save(aside / 'plans.npz', plans)
         write_json(aside / 'args.json', settings)
         write_json(aside / 'state.json', dict(state, version=VERSION, optimizers=update.description(),
                                               time=time.time()))
         write_json(aside / MANIFEST, {file.name: [file.stat().st_size, checksum(file)] for file in aside.iterdir()})
+    return put(pathlib.Path(run), which, state['iteration'], fill)
+
+
+def again(run, which, folder, iteration):
+    """Save the checkpoint `folder` of `iteration` as RUN/`which` too: its bytes, not the network once more.
+
+    Returns and raises what `write` does.
+    """
+    def fill(aside):
+        for file in folder.iterdir():
+            with open(file, 'rb') as source, open(aside / file.name, 'wb') as target:
+                shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(target.fileno())
+    return put(pathlib.Path(run), which, iteration, fill)
+
+
+def put(run, which, iteration, fill):
+    """Let `fill(folder)` write the files of a checkpoint, then let RUN/`which` be that one; see `write`."""
+    store, aside = run / STORE, None
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        name = unused(store, f'{which}-{iteration:08d}')
+        aside = store / (name + '.new')
+        aside.mkdir()
+        fill(aside)
         sync_folder(aside)
         aside.rename(store / name)
         sync_folder(store)
@@ -145,33 +164,6 @@ def checksum(file):
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def save_plans(path, plans):
-    """Keep the batches of the running epoch: some samplers read the network that has moved on since."""
-    arrays = {}
-    for number, plan in enumerate(plans):
-        arrays[f'index_{number}'], arrays[f'seed_{number}'] = plan.index, plan.seed
-        extra = None if plan.extra is None else plan.extra()
-        if extra is not None:
-            arrays[f'extra_{number}'] = extra
-    with open(path, 'wb') as file:
-        np.savez_compressed(file, count=len(plans), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def load_plans(path):
-    """List of Plan written by save_plans. Raises UserError naming a damaged file."""
-    def handed(extra):
-        return None if extra is None else lambda: extra
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return [Plan(file[f'index_{i}'], file[f'seed_{i}'],
-                         handed(file[f'extra_{i}'] if f'extra_{i}' in file.files else None))
-                    for i in range(int(file['count']))]
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(f'{path} is damaged ({error})') from error
 
 
 def complete(folder):
@@ -326,7 +318,7 @@ def restore(folder, net, criterion, ctx, update=None, allow_pickle=False):
     elif update is not None:
         update.restore(load_arrays(folder / 'optimizer.params'), state['optimizers'], folder / 'optimizer.params')
     plans = folder / 'plans.npz'
-    return state, load_plans(plans) if plans.exists() else None
+    return state, plans_file.load(plans) if plans.exists() else None
 
 
 def unpickled(path, allowed):

@@ -4,7 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.errors import UserError
-from core.runtime import nd
+from core.gluon_internals import to_device
 from datasets.loader import sequential
 
 
@@ -43,7 +43,7 @@ def run(net, loader, outputs, batch_size=100, ctx=None, desc='', progress=False)
             whole[index] = part
     with tqdm(total=count, desc=desc, unit='image', disable=None if progress else True) as bar:
         for plan, batch in zip(plans := sequential(count, batch_size), loader(plans)):
-            found = outputs(nd.array(batch.image, ctx=ctx, dtype=batch.image.dtype))
+            found = outputs(to_device(batch.image, ctx, batch.image.dtype))
             if waiting:    # fetched one batch later, so that the device never waits for the host
                 collect()
             waiting = plan.index, found

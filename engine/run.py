@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -21,8 +22,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 WAITING = 100000    # log lines that wait for space before the oldest are given up
 
 
+@functools.cache
 def commit():
-    """Commit of the code, with '-dirty' when files differ from it; 'unknown' outside a git checkout."""
+    """Commit of the code, with '-dirty' when files differ from it; 'unknown' outside a git checkout. Asked once: what
+    changes later is not the code that runs."""
     def git(*words):
         return subprocess.run(['git', *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     try:

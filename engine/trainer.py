@@ -11,6 +11,7 @@ from tqdm import tqdm
 from core.contracts import Batch, Out
 from core.errors import UserError
 from core.files import write_atomic
+from core.gluon_internals import to_device
 from core.runtime import autograd, mx, nd
 from core.text import count
 from datasets.loader import sequential
@@ -73,6 +74,7 @@ class Trainer:
         self.eval_epoch_term, self.save_epoch_term = eval_epoch_term, save_epoch_term
         self.eval_iter_term = eval_iter_term
         self.summary_step, self.caffe_iter_size = summary_step, caffe_iter_size
+        self.draws = getattr(net, 'draws', True) or criterion.draws
         self.stopping, self.plans, self.saved = EarlyStopping(early_stopping), None, None
         self.chunks = Chunks(self.forward, grad_chunk) if grad_chunk else None
         if self.chunks and mixes(net):
@@ -94,16 +96,18 @@ class Trainer:
         self.stopping.restore(state.get('stopping') or self.stopping.state())
         self.run.rewind(state)
 
-    def save(self, which):
-        """Write the checkpoint `last` or `best`; of several workers the first writes."""
+    def save(self, *names):
+        """Write the checkpoint under each of `names`, 'last' and 'best'; of several workers the first writes."""
         self.check_finite()
-        if self.workers.rank:
+        if self.workers.rank or not names:
             return
         self.state.update(schedule=self.schedule.state(), stopping=self.stopping.state())
         self.run.flush()
-        checkpoint.write(self.run.folder, which, self.keeps, self.criterion, self.update, self.state, self.run.settings,
-                         self.plans)
-        self.saved = self.state['iteration'] if which == 'last' else self.saved
+        written = checkpoint.write(self.run.folder, names[0], self.keeps, self.criterion, self.update, self.state,
+                                   self.run.settings, self.plans)
+        for name in names[1:]:
+            checkpoint.again(self.run.folder, name, written, self.state['iteration'])
+        self.saved = self.state['iteration'] if 'last' in names else self.saved
 
     def check_finite(self):
         """NotFinite when an update has made a weight NaN or infinite: nothing of it may be kept as good."""
@@ -204,9 +208,10 @@ class Trainer:
         iteration = self.state['iteration']
         # every step has its own stream (dropout, sampled pairs), so that resuming needs no saved generator
         seed = (self.seed * 1000003 + iteration) % (2 ** 31 - 1)
-        mx.random.seed(seed)
         np.random.seed(seed)
-        label = nd.array(batch.label, ctx=self.ctx[0], dtype='int32')
+        if self.draws:      # costs as much as the step of a small head
+            mx.random.seed(seed)
+        label = to_device(batch.label, self.ctx[0], 'int32')
         leaves = self.chunks.embed(batch.image, seed) if self.chunks else None
         with autograd.record():
             out = self.gathered(leaves or self.forward(batch.image), len(batch.label))
@@ -227,9 +232,9 @@ class Trainer:
     def forward(self, image):
         """The batch through the network, split over the devices; what it returns is gathered on the first one."""
         if len(self.ctx) == 1:
-            return self.net(nd.array(image, ctx=self.ctx[0], dtype=image.dtype))
+            return self.net(to_device(image, self.ctx[0], image.dtype))
         parts = np.array_split(image, len(self.ctx))
-        outs = [self.net(nd.array(part, ctx=c, dtype=image.dtype)) for part, c in zip(parts, self.ctx) if len(part)]
+        outs = [self.net(to_device(part, c, image.dtype)) for part, c in zip(parts, self.ctx) if len(part)]
 
         def gather(arrays):
             if arrays[0] is None:
@@ -266,8 +271,7 @@ class Trainer:
         improved, scores = self.score(epoch)
         self.progress.inside(epoch, scores)
         if improved:
-            self.save('best')
-            self.save('last')
+            self.save('best', 'last')
         return True
 
     def end_epoch(self, epoch):
@@ -287,10 +291,8 @@ class Trainer:
         self.progress.epoch(epoch, loss, self.update.learning_rate, scores,
                             '' if last else self.progress.remaining(epoch, steps, steps))
         # best goes first: dying in between leaves a `last` from which the better epoch is reached once more
-        if improved:
-            self.save('best')
-        if last or improved or (epoch + 1) % self.save_epoch_term == 0:
-            self.save('last')
+        due = last or improved or (epoch + 1) % self.save_epoch_term == 0
+        self.save(*['best'] * improved, *['last'] * due)
         if self.stopping.reached:
             print(f'stopped early: the epoch loss has not improved for {self.stopping.patience} epochs')
 

@@ -34,6 +34,7 @@ class Criterion:
     head = 'l2'
     feature = None
     warm_up = False
+    draws = False    # whether the equation draws from MXNet's random stream; NumPy's is set for every step
 
     num_classes = None    # classes that the loss has parameters for, None: it has none
     batch_size = None    # images in the batch: a constant of the traced graph, for operators that need a size

@@ -8,8 +8,8 @@ import numpy as np
 
 from core.errors import UserError
 from core.flags import bounded, floats, ints
+from core.gluon_internals import to_device
 from core.lazy import lazy
-from core.runtime import nd
 from losses import functional
 from losses.base import Criterion
 
@@ -148,7 +148,7 @@ class HDC(Criterion):
         """Choose each depth's pairs."""
         x = out.embedding
         chosen = self.choose(x.asnumpy(), batch.label.asnumpy())
-        return (x, *(nd.array(part, ctx=x.context) for part in chosen))
+        return (x, *(to_device(part, x.context) for part in chosen))
 
     def hybrid_forward(self, F, embedding, positive, negative, count):
         """embedding (n, sum of dims), positive and negative (K, n, n), count (K,) -> (1,)."""

@@ -3,7 +3,8 @@
 import numpy as np
 
 from core.flags import bounded
-from core.runtime import mx, nd
+from core.gluon_internals import to_device
+from core.runtime import mx
 from losses import functional, mining
 from losses.base import Criterion
 
@@ -85,8 +86,8 @@ class Margin(Criterion):
         x = out.embedding
         triplets = self.mine(x.asnumpy(), batch.label.asnumpy(), self.rng)
         triplets, valid = mining.or_placeholder(triplets)
-        anchor, positive, negative = (nd.array(row, ctx=x.context, dtype='int32') for row in triplets)
-        return x, batch.label, anchor, positive, negative, nd.array(valid, ctx=x.context)
+        anchor, positive, negative = (to_device(row, x.context, 'int32') for row in triplets)
+        return x, batch.label, anchor, positive, negative, to_device(valid, x.context)
 
     def hybrid_forward(self, F, embedding, label, anchor, positive, negative, valid, beta):
         """embedding (n, D), label (n,), anchor, positive, negative and valid (T,) -> (1,)."""

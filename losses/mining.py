@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.contracts import Tensor
+from core.gluon_internals import to_device
 
 
 def squared_distances(x: np.ndarray) -> np.ndarray:
@@ -44,9 +45,8 @@ def pairs_input(label: Tensor) -> tuple[Tensor, Tensor]:
     ----------
     label : NDArray (n,)
     """
-    from core.runtime import nd
     pairs, valid = or_placeholder(positive_pairs(label.asnumpy()))
-    return nd.array(pairs, ctx=label.context, dtype='int32'), nd.array(valid, ctx=label.context)
+    return to_device(pairs, label.context, 'int32'), to_device(valid, label.context)
 
 
 def distance_weights(embedding: np.ndarray, label: np.ndarray, cutoff: float = 0.5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.errors import UserError
-from core.runtime import nd
+from core.gluon_internals import to_device
 from losses import functional, mining
 from losses.arguments import add_normalized
 from losses.base import Criterion
@@ -78,7 +78,7 @@ class SST(Criterion):
         (anchor, target, impostor), valid = mining.or_placeholder(batch.extra)
         index = [flat_index(row, column, len(x)) for row, column in
                  ((target, anchor), (impostor, anchor), (impostor, target))]
-        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid[:1], ctx=x.context))
+        return (x, *(to_device(i, x.context, 'int32') for i in index), to_device(valid[:1], x.context))
 
     def hybrid_forward(self, F, embedding, target_anchor, impostor_anchor, impostor_target, valid):
         """embedding (n, D); valid (1,): 0 if there is no triplet; the others (T,) -> (1,)."""

@@ -1,7 +1,7 @@
 """The triplet family: semi-hard (FaceNet), batch-hard (In Defense of the Triplet Loss), all of local sampling."""
 
 from core.flags import bounded
-from core.runtime import nd
+from core.gluon_internals import to_device
 from losses import expansion, functional, hard_pairs, mining
 from losses.arguments import add_normalized, margin_value
 from losses.base import Criterion
@@ -211,7 +211,7 @@ class TripletLocal(Triplet):
         x, label = super().inputs(out, batch)
         (a, p, n), valid = mining.or_placeholder(mining.build_triplets(x.asnumpy(), label.asnumpy(), self.n_targets))
         index = [flat_index(a, p, len(x)), flat_index(a, n, len(x))]
-        return (x, *(nd.array(i, ctx=x.context, dtype='int32') for i in index), nd.array(valid[:1], ctx=x.context))
+        return (x, *(to_device(i, x.context, 'int32') for i in index), to_device(valid[:1], x.context))
 
     def hybrid_forward(self, F, embedding, anchor_positive, anchor_negative, valid):
         """embedding (n, D), positions (T,), valid (1,): 0 if there is no triplet -> (1,)."""

@@ -21,6 +21,8 @@ class Top(gluon.HybridBlock):
     UserError : the head or the criterion needs more than the pooled feature
     """
 
+    draws = False    # its heads have no dropout: MXNet's random stream need not be set for each step
+
     def __init__(self, net, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(net.head, (Linear, Pooled)) or net.feature == 'map':

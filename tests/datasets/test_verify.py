@@ -87,11 +87,18 @@ def test_good_files_are_remembered_by_size_and_time(photos, monkeypatch):
         real = getattr(verify, name)
         monkeypatch.setattr(verify, name, lambda path, real=real: (looked.append(path), real(path)))
 
-    def count(how):
+    def count(how, process=True):
         looked.clear()
+        if process:    # a new one
+            verify.LOOKED.clear()
         datasets.load('folder', photos, on_bad_image=how)
         return len(looked)
     assert [count('error'), count('error'), count('skip'), count('skip'), count('error')] == [16, 0, 16, 0, 0]
+    (photos / '.prepared' / 'readable.npz').unlink()
+    assert count('error') == 16
+    (photos / '.prepared' / 'readable.npz').unlink()
+    assert count('error', process=False) == 0
+    assert count('skip') == 16
     write(str(photos / 'b' / '0.png'), PHOTO[:30])
     os.utime(photos / 'c' / '0.png', ns=(1, 1))
     assert count('error') == 2

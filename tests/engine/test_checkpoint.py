@@ -14,7 +14,7 @@ from core.contracts import Plan
 from core.errors import UserError
 from core.gluon_internals import named_parameters
 from core.runtime import gluon, nd
-from engine import checkpoint
+from engine import checkpoint, plans_file
 
 STEP = int(os.environ.get('GLUON_DML_FAULT_STEP', 9))    # 1: every second operation of a pair, in minutes
 OPERATIONS = {'open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.symlink'}
@@ -179,6 +179,19 @@ def test_a_kill_at_any_operation_and_at_any_two_leaves_a_good_checkpoint(written
         shutil.rmtree(kept)
 
 
+def test_one_checkpoint_under_two_names_is_two_sets_of_files(written):
+    written.write(1)
+    last = (written.folder / 'last').resolve()
+    best = checkpoint.again(written.folder, 'best', last, 1)
+    assert os.readlink(written.folder / 'best') == 'checkpoints/best-00000001'
+    checkpoint.verify(best)
+    written.write(2)
+    assert checkpoint.read_state(checkpoint.find(written.folder, 'best'))['iteration'] == 1
+    with FAULTS.armed({4: OSError}), pytest.raises(UserError, match='The last good checkpoint is still .*best'):
+        checkpoint.again(written.folder, 'best', last.with_name('last-00000002'), 2)
+    assert checkpoint.read_state(checkpoint.find(written.folder, 'best'))['iteration'] == 1
+
+
 def test_a_copy_that_followed_the_link_and_a_folder_of_an_older_version_are_replaced(written):
     written.write(1)
     copy = written.folder / 'copy'
@@ -228,8 +241,8 @@ def test_plans_come_back_and_damaged_ones_are_named(tmp_path):
     rng = np.random.RandomState(0)
     plans = [Plan(rng.randint(9, size=4), rng.randint(2 ** 32, size=4, dtype=np.uint32), extra)
              for extra in (None, lambda: np.arange(6).reshape(3, 2))]
-    checkpoint.save_plans(tmp_path / 'plans.npz', plans)
-    for before, after in zip(plans, checkpoint.load_plans(tmp_path / 'plans.npz')):
+    plans_file.save(tmp_path / 'plans.npz', plans)
+    for before, after in zip(plans, plans_file.load(tmp_path / 'plans.npz')):
         np.testing.assert_array_equal(before.index, after.index)
         np.testing.assert_array_equal(before.seed, after.seed)
         assert (before.extra is None) == (after.extra is None)
@@ -238,7 +251,7 @@ def test_plans_come_back_and_damaged_ones_are_named(tmp_path):
     for damaged in (content[:100], b'', b'no archive', content[:-30]):
         (tmp_path / 'plans.npz').write_bytes(damaged)
         with pytest.raises(UserError, match='plans.npz'):
-            checkpoint.load_plans(tmp_path / 'plans.npz')
+            plans_file.load(tmp_path / 'plans.npz')
 
 
 def test_a_pickle_of_an_older_version_is_read_only_when_asked(tmp_path):
