@@ -18,7 +18,7 @@ from datasets.transforms import get_transform
 from engine import checkpoint, inference
 from evaluation import metrics, protocols, verification
 from losses import get_loss
-from models.frozen import Top
+from models.frozen import Tail, Top
 
 
 class Session:
@@ -65,8 +65,11 @@ class Session:
                 self.criterion.logits(out)
         self.net.hybridize(static_alloc=True)
         self.criterion.hybridize(static_alloc=True)
-        if self.args.freeze_trunk:
-            self.top = Top(self.net)
+        if self.args.freeze_trunk and self.args.freeze_blocks:
+            raise UserError(f'--freeze_trunk and --freeze_blocks={self.args.freeze_blocks}: the first freezes the '
+                            'whole trunk already. Fix: one of them')
+        if self.args.freeze_trunk or self.args.freeze_blocks:
+            self.top = Top(self.net) if self.args.freeze_trunk else Tail(self.net, self.args.freeze_blocks)
             self.top.hybridize(static_alloc=True)
 
     def check_splits(self):
@@ -88,17 +91,21 @@ class Session:
 
     @functools.cached_property
     def trunk_fingerprint(self):
-        """Of the trunk, which --freeze_trunk never moves."""
-        return self.net.fingerprint(trunk_only=True)
+        """Of the trunk, which --freeze_trunk never moves, or of its first blocks, which --freeze_blocks never moves."""
+        return self.net.fingerprint(trunk_only=True, first=None if self.args.freeze_trunk else self.args.freeze_blocks)
 
     def features(self, split):
-        """float32 (N, F): pooled features of the trunk, computed once for each picture (--freeze_trunk)."""
+        """Computed once for a picture: float32 (N, F) pooled features of the trunk (--freeze_trunk), or (N, C, H, W)
+        maps behind its first blocks (--freeze_blocks)."""
         args = self.args
         if split not in self.features_of:
             def compute(rows):
                 part = split if rows is None or len(rows) == len(split) else split.subset(rows)
-                return inference.features(self.net, self.loader(part), args.test_batch_size, self.ctx[0], progress=True)
-            name = name_of(split, self.trunk_fingerprint, args.transform, args.image_size)
+                with_trunk = self.loader(part), args.test_batch_size, self.ctx[0], True
+                return (inference.features(self.net, *with_trunk) if args.freeze_trunk else
+                        inference.maps(self.net, args.freeze_blocks, *with_trunk))
+            first = () if args.freeze_trunk else (args.freeze_blocks,)
+            name = name_of(split, self.trunk_fingerprint, args.transform, args.image_size, *first)
             self.features_of[split] = kept(args.store_dir or path('runs/features'), name, marks_of(split), compute)
         return self.features_of[split]
 

@@ -62,6 +62,11 @@ def features(net, loader, batch_size=100, ctx=None, progress=False):
     return run(net, loader, lambda image: (net.pooled(image),), batch_size, ctx, 'features', progress)[0]
 
 
+def maps(net, first, loader, batch_size=100, ctx=None, progress=False):
+    """float32 (N, C, H, W): the map behind the first `first` blocks of the trunk."""
+    return run(net, loader, lambda image: (net.behind(image, first),), batch_size, ctx, 'maps', progress)[0]
+
+
 def logits(net, criterion, loader, batch_size=100, ctx=None, progress=False):
     """(embeddings (N, D), scores (N, C) of the criterion's own classifier) of `loader.split`."""
     def both(image):

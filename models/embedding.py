@@ -7,7 +7,7 @@ import numpy as np
 
 from core.contracts import Out
 from core.errors import UserError
-from core.gluon_internals import named_parameters, on_cpu
+from core.gluon_internals import children, named_parameters, on_cpu
 from core.runtime import autograd, gluon, nd
 from models import fusion, heads, weights
 from models.trunk import Trunk
@@ -108,6 +108,15 @@ class EmbeddingNet(gluon.HybridBlock):
         maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
         return heads.pool(nd, maps[-1])
 
+    def behind(self, image, first: int):
+        """(n, C, H, W): the map behind the first `first` blocks of the trunk."""
+        self.settle()
+        device = image.context
+        x = self._normalise(nd, image, self.offset.data(device), self.scale.data(device))
+        for block in children(self.trunk)[:first]:
+            x = block(x)
+        return x
+
     def fuse(self, active: bool = True) -> None:
         """Let BatchNorm compute the ReLU behind it (fusion.fuse); `fuse(False)` before an export or a move to a GPU."""
         fusion.fuse(self.trunk, active, rows=(Trunk,))
@@ -151,16 +160,19 @@ class EmbeddingNet(gluon.HybridBlock):
                 'dims': self.head.dims, 'feature': self.feature, 'image_size': self.size, 'transform': self.transform,
                 'pretrained': self.pretrained, 'preprocessing': dict(self.preprocessing._asdict())}
 
-    def fingerprint(self, trunk_only: bool = False) -> str:
+    def fingerprint(self, trunk_only: bool = False, first: int | None = None) -> str:
         """SHA-256 of what decides an embedding: weights, architecture, preprocessing and test view.
 
         trunk_only : of what decides the trunk's maps, whatever the head
+        first : of the trunk's parameters those of the first so many blocks alone; None: all
         """
         self.settle()
         left_out = ('pretrained', 'head', 'embed_dim', 'dims', 'feature') if trunk_only else ('pretrained',)
         description = {key: value for key, value in self.describe().items() if key not in left_out}
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for name, param in sorted(named_parameters(self.trunk if trunk_only else self).items()):
+            if first is not None and int(name.partition('.')[0]) >= first:
+                continue
             digest.update(name.encode() + np.ascontiguousarray(on_cpu(param).asnumpy()).tobytes())
         return digest.hexdigest()
 

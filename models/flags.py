@@ -68,6 +68,9 @@ def add_args(group) -> None:
     switch(group, '--freeze_trunk',
            help='train the head alone, on pooled features that are computed once from the test view of each picture: '
                 'many times faster, without augmentation. They are kept in --store_dir, or runs/features')
+    group.add_argument('--freeze_blocks', type=bounded(int, 0), default=0, metavar='N',
+                       help='as --freeze_trunk, but only the first N blocks of the trunk keep their weights, and the '
+                            'map behind them is computed once: the last layers and the head are trained, for any loss')
     switch(group, '--freeze_bn',
            help="BatchNorm layers of the trunk keep the weights' statistics; for small batches")
     group.add_argument('--bn_decay', type=bounded(float, 0, 1), default=0.95, metavar='X',

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 import main
+import models
+from core.errors import UserError
+from core.gluon_internals import named_parameters
 from core.runtime import nd
 from datasets.features import kept, marks_of, name_of
 from datasets.records import Split
 from engine import checkpoint
+from engine.update import parameters_in
+from models.frozen import Tail
 
 COMMON = ['--data_name=glyphs', '--glyphs_classes=8', '--glyphs_instances=8', '--batch_size=16', '--epochs=2',
           '--transform=none', '--figures=0', '--train_stats=0', '--optim=sgd', '--lr=0.1', '--num_workers=0']
@@ -62,7 +67,7 @@ def test_features_are_computed_once_for_each_file_and_trunk(tmp_path):
 def test_a_head_that_needs_whole_maps_is_refused(tmp_path, capsys):
     assert main.main([*COMMON, '--loss=softmax_ranking', '--train_mode=hard', '--freeze_trunk', '--num_instances=4',
                       f'--data_dir={tmp_path}/letters', f'--save_dir={tmp_path}/run']) == 2
-    assert '--base_lr_mult=0 --freeze_bn instead' in capsys.readouterr().err
+    assert '--freeze_blocks=N, which keeps maps' in capsys.readouterr().err
     assert not (tmp_path / 'run').exists()
 
 
@@ -73,3 +78,48 @@ def test_a_frozen_run_resumes_bit_for_bit(tmp_path):
     resumed = nd.load(str(checkpoint.locate(f'{tmp_path}/parts') / 'net.params'))
     for name, array in straight.items():
         np.testing.assert_array_equal(resumed[name].asnumpy(), array, err_msg=name)
+
+
+@pytest.mark.parametrize('first', (1, 2, 3))
+@pytest.mark.parametrize('head', ('two_head', 'cascade'))
+def test_the_tail_on_maps_is_the_network(first, head):
+    net = models.build('convnet', 5, head, image_size=32, feature='pooled', dims=[2, 3])
+    image = nd.array(np.random.RandomState(0).randint(0, 256, (4, 32, 32, 3)), dtype='uint8')
+    if head == 'cascade' and first == 3:        # which takes the maps behind blocks 3 and 4
+        with pytest.raises(UserError, match='--freeze_blocks=2 or fewer'):
+            Tail(net, first)
+        return
+    tail = Tail(net, first)
+    tail.hybridize(static_alloc=True)
+    expected, maps = [array.asnumpy() for array in net(image)], net.behind(image, first)
+    for array, wanted in zip(tail(maps), expected):
+        np.testing.assert_allclose(array.asnumpy(), wanted, rtol=1e-5, atol=1e-6)
+    trained = {parameter.name for parameter in parameters_in(tail)}
+    frozen = {parameter.name for parameter in parameters_in(net)} - trained - {net.offset.name, net.scale.name}
+    assert len(frozen) == 5 * first and len(trained) == 5 * (4 - first) + (2 if head == 'two_head' else 4)
+
+
+def test_the_last_block_is_trained_for_a_head_that_takes_maps(tmp_path):
+    words = ['--loss=softmax_ranking', '--train_mode=hard', '--num_instances=4', '--sampler=pk', '--embed_dim=4']
+    start, _ = trained(tmp_path, 'start', *words, '--freeze_blocks=3', '--lr=0')
+    end, _ = trained(tmp_path, 'end', *words, '--freeze_blocks=3')
+    moved = {name for name, array in start.items() if not np.array_equal(array, end[name]) and 'running' not in name}
+    assert moved and all(name.startswith(('trunk.3.', 'head.')) for name in moved)
+
+
+def test_kept_maps_are_known_again_after_the_last_block_moved():
+    net = models.build('convnet', 5, image_size=32)
+    before = net.fingerprint(trunk_only=True, first=3)
+    moved, frozen = (named_parameters(net.trunk)[name] for name in ('3.1.weight', '2.1.weight'))
+    moved.set_data(moved.data() + 1)
+    assert net.fingerprint(trunk_only=True, first=3) == before != net.fingerprint(trunk_only=True, first=4)
+    frozen.set_data(frozen.data() + 1)
+    assert net.fingerprint(trunk_only=True, first=3) != before
+
+
+def test_blocks_that_are_not_there(tmp_path, capsys):
+    for words, message in ((['--freeze_blocks=4'], '--freeze_blocks=4: the trunk convnet has 4 blocks'),
+                           (['--freeze_blocks=1', '--freeze_trunk'], 'Fix: one of them')):
+        assert main.main([*COMMON, '--loss=margin', '--num_instances=4', *words, f'--data_dir={tmp_path}/letters',
+                          f'--save_dir={tmp_path}/run']) == 2
+        assert message in capsys.readouterr().err
