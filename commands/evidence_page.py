@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from commands import evidence_baselines, evidence_maps
+from commands import evidence_baselines, evidence_maps, evidence_ranking
 from commands.evidence_tables import COLUMNS, VERDICTS, hours, read, verdict_of
 from core.files import write_atomic
 from recipes import evidence as plan
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE, README = ROOT / 'docs' / 'evidence.md', ROOT / 'README.md'
 BEGIN, END = '<!-- evidence:begin -->', '<!-- evidence:end -->'
 # claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
-OTHERS = {module.NAME: module for module in (evidence_maps,)}
+OTHERS = {module.NAME: module for module in (evidence_maps, evidence_ranking)}
 
 
 def page(lines) -> str:

@@ -42,3 +42,23 @@ def claim(curves: dict, final: dict, path, frozen: float | None = None) -> None:
     ends.set_yticks(range(len(final)), list(final))
     ends.set(xlabel='MAP@R, %', title='test classes', ylim=(len(final) - 0.5, -0.6))
     figure.savefig(path, dpi=90)
+
+
+@styled
+def intervals(groups: dict, label: str, path) -> None:
+    """Means with their intervals, one panel a group.
+
+    Parameters
+    ----------
+    groups : {title: {variant: (mean, low, high)}}, shares of 1 drawn in percent
+    label : of the axis
+    path : of the PNG
+    """
+    figure = figures.Figure(figsize=(4.2 * len(groups), 2.4), layout='constrained')
+    for axes, (title, found) in zip(figure.subplots(1, len(groups), squeeze=False, sharex=True)[0], groups.items()):
+        for i, (mean, low, high) in enumerate(found.values()):
+            error = 100 * np.array([[mean - low], [high - mean]])
+            axes.errorbar(100 * mean, i, xerr=np.nan_to_num(error), fmt='o', color=COLORS[i % len(COLORS)], capsize=3)
+        axes.set_yticks(range(len(found)), list(found))
+        axes.set(xlabel=label, title=title, ylim=(len(found) - 0.5, -0.5))
+    figure.savefig(path, dpi=90)
