@@ -77,6 +77,8 @@ CLAIMS = [
     _expansion('expansion_npair', 'npair', 'birds_frozen', 500, 5, own=''),
     _expansion('expansion_ms', 'multi_similarity', 'birds_frozen', 500, 5),
     _heated('heated_up', 'birds_frozen', 500, 5, 16, 5),
+    dict(_heated('heated_ln', 'birds_frozen', 500, 5, 16, 5), better=('LN', 'softmax'),
+         says='features and class weights of length one (LN) are above a plain softmax (arXiv 1809.04157, table 1)'),
     _heated('heated_up_cars', 'cars_frozen', 500, 5, 11, 4),
     {'name': 'heated_alpha', 'paper': 'heated_up_softmax', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
      'says': 'a middle temperature is best, and heating it up from 16 to 4 is better than any fixed one (section 3)',
