@@ -12,6 +12,7 @@ from recipes import evidence as plan
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE, README = ROOT / 'docs' / 'evidence.md', ROOT / 'README.md'
 BEGIN, END = '<!-- evidence:begin -->', '<!-- evidence:end -->'
+ENDS = ('', '_low', '_high')
 # claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
 OTHERS = {module.NAME: module for module in (evidence_maps, evidence_ranking)}
 
@@ -37,15 +38,19 @@ def page(lines) -> str:
         mine = [line for line in lines if line['claim'] == claim['name']]
         if not mine:
             continue
-        text += ['', f'## {claim["name"]}', '', f'{claim["says"].capitalize()}. {plan.TITLES[claim["data"]]}: '
-                 f'{VERDICTS[verdict_of(claim, lines)]}.', '',
+        says, where = claim['says'], plan.TITLES[claim['data']]
+        text += ['', f'## {claim["name"]}', '',
+                 f'{says[0].upper()}{says[1:]}. {where}: {VERDICTS[verdict_of(claim, lines)]}.', '',
                  f'| variant | settings | Recall@1 | MAP@R | MAP@R less {claim["better"][1]} | commit |',
                  '|---|---|---|---|---|---|']
         for line in mine:
             number = {key: 100 * float(line[key]) for key in COLUMNS[5:15]}
-            text.append('| {variant} | {settings} | {0:.1f} ({1:.1f} to {2:.1f}) | {3:.1f} ({4:.1f} to {5:.1f}) | '
-                        '{6:+.2f} ({7:+.2f} to {8:+.2f}) | {commit} |'.format(
-                            *(number[key] for key in COLUMNS[6:15]), **line))
+            less = ('–' if line['variant'] == claim['better'][1] else
+                    '{less_reference:+.2f} ({less_low:+.2f} to {less_high:+.2f})'.format(**number))
+            recall, precision = ('{:.1f} ({:.1f} to {:.1f})'.format(*(number[f'{key}{end}'] for end in ENDS))
+                                 for key in ('recall@1', 'map_at_r'))
+            text.append('| ' + ' | '.join([line['variant'], line['settings'], recall, precision, less,
+                                           line['commit']]) + ' |')
         text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
     for module in OTHERS.values():
         text += module.section()
