@@ -43,6 +43,11 @@ def has_data(param) -> bool:
     return param._data is not None
 
 
+def has_fresh_gradient(param) -> bool:
+    """Whether a backward pass reached a Parameter since its last update: gluon.Trainer leaves the others alone."""
+    return all(data._fresh_grad for data in param.list_data())
+
+
 def on_cpu(param) -> nd.NDArray:
     """The mean of a Parameter over its devices, on the CPU: what save_parameters writes."""
     return param._reduce()

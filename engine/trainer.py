@@ -17,6 +17,7 @@ from core.text import count
 from datasets.loader import sequential
 from engine import checkpoint
 from engine.chunks import Chunks, mixes
+from engine.decay import DecayWatch
 from engine.interrupts import Interrupted, Signals
 from engine.progress import Progress
 from engine.schedule import Average, EarlyStopping, Position
@@ -83,6 +84,7 @@ class Trainer:
         self.update = Update(net, criterion, optimizer, caffe_iter_size,
                              kvstore if kvstore in ('device', 'local') and len(self.ctx) > 1 else None,
                              adds=bool(grad_chunk))
+        self.decay = DecayWatch(self.update)
         self.state = {'epoch': start_epoch, 'step': 0, 'iteration': 0, 'started': False, 'loss_sum': 0.0,
                       'loss_count': 0, 'seconds': 0.0, 'images': 0, 'best': {}, 'last': {}, 'epoch_loss': None,
                       'wait_seconds': 0.0, 'num_classes': loader.split.num_classes}
@@ -159,6 +161,7 @@ class Trainer:
                     if self.saved != state['iteration']:
                         self.save('last')
                     raise Interrupted(128 + received)
+        self.decay.report()     # of a training of fewer updates
         return state
 
     def start(self):
@@ -225,7 +228,9 @@ class Trainer:
             self.chunks.backward(batch.image, seed, leaves)
         if (iteration + 1) % self.caffe_iter_size == 0:
             self.update.exchange(self.workers)
-            self.update.step(self.criterion.step_size(len(batch.label)), lr)
+            n = self.criterion.step_size(len(batch.label))
+            self.decay.look((iteration + 1) // self.caffe_iter_size, n)
+            self.update.step(n, lr)
             self.criterion.after_step()
         return value
 
