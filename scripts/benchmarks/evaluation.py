@@ -7,7 +7,8 @@ ours     search.ranks: Recall@1/10/100/1000, mean rank, MAP@R and R-precision, e
 faiss    IndexFlatL2.search with k = 1001, from which Recall@1000 follows
 pml      pytorch-metric-learning's AccuracyCalculator: Precision@1 and MAP@R
 
-bare and ours take turns in one process, the others get one each. `random` vectors are spread evenly; `clustered` ones
+bare and ours take turns in one process, the others get one each. Below `ours` stands where its time goes, as parts of
+the bare products, whose sum is the ratio. `random` vectors are spread evenly; `clustered` ones
 resemble a trained network's: nearly every query is still open for MAP@R when the pass begins.
 
 `scripts/benchmark.py million` scores 1,000,000 x 128 random unit vectors of 100,000 classes that lie in a file, in one
@@ -141,6 +142,45 @@ def products(x):
             buffer.product(x[i:i + 2048], x[j:j + 8192])
 
 
+class Shares:
+    """Seconds of the parts of search.ranks while the block lasts, each without the parts that run inside it."""
+
+    def __init__(self):
+        from evaluation.neighbours import lists, scores, search, sweep
+        self.places = {'products': [(sweep.Buffer, 'product')],
+                       'comparisons': [(lists, 'sweep')],
+                       'float64 scores': [(scores.Scores, 'pairs')],
+                       'lists': [(lists.Lists, '_condense'), (lists.Lists, 'nearest')],
+                       'first thresholds': [(search, 'best_positives'), (lists.Lists, '_first_thresholds')]}
+        self.seconds, self.inside, self.before = dict.fromkeys([*self.places, 'the rest'], 0.0), [], []
+
+    def timed(self, part, function):
+        def run(*args, **options):
+            started = time.perf_counter()
+            self.inside.append(0.0)
+            try:
+                return function(*args, **options)
+            finally:
+                took = time.perf_counter() - started
+                self.seconds[part] += took - self.inside.pop()
+                if self.inside:
+                    self.inside[-1] += took
+        return run
+
+    def __enter__(self):
+        for part, places in self.places.items():
+            for holder, name in places:
+                self.before.append((holder, name, getattr(holder, name)))
+                setattr(holder, name, self.timed(part, getattr(holder, name)))
+        self.started = time.perf_counter()
+        return self
+
+    def __exit__(self, *error):
+        self.seconds['the rest'] = time.perf_counter() - self.started - sum(self.seconds.values())
+        for holder, name, function in self.before:
+            setattr(holder, name, function)
+
+
 def child_ours(x, labels, rounds):
     """bare and ours in turns."""
     from evaluation.neighbours import search
@@ -150,9 +190,9 @@ def child_ours(x, labels, rounds):
     for _ in range(rounds):
         with Measured() as bare:
             products(x)
-        with Measured() as ours:
+        with Measured() as ours, Shares() as shares:
             ranks = search.ranks(x, labels)
-        rows.append({'bare': bare.seconds, 'ours': ours.seconds, 'peak': ours.peak})
+        rows.append({'bare': bare.seconds, 'ours': ours.seconds, 'peak': ours.peak, 'shares': shares.seconds})
     found = ranks.positives > 0
     numbers = {f'R@{k}': float((ranks.best < k).mean()) for k in KS}
     numbers.update({'P@1': float((ranks.best[found] < 1).mean()),
@@ -250,7 +290,11 @@ def evaluation(args):
         line('bare products', bare, None, 1.0, {})
         line('ours, Recall@K MAP@R R-precision', statistics.median(row['ours'] for row in rounds),
              max(row['peak'] for row in rounds), ratio, ours['numbers'])
-        results[kind] = {'ours': dict(ours, ratio=ratio)}
+        shares = {part: statistics.median(row['shares'][part] / row['bare'] for row in rounds)
+                  for part in rounds[0]['shares']}
+        for part, share in shares.items():
+            line('    of this, ' + part, share * bare, None, share, {})
+        results[kind] = {'ours': dict(ours, ratio=ratio, shares=shares)}
         for name, module, python in (('faiss', 'faiss', sys.executable),
                                      ('pml', 'pytorch_metric_learning', args.torch_python)):
             if name not in args.beside.split(','):

@@ -115,3 +115,12 @@ def test_a_million_vectors_in_small():
     lines = benchmark('million', '--items=3000', '--dim=16', '--classes=600').splitlines()
     assert lines[0].startswith('bare products') and lines[1].startswith('3000 x 16, 600 classes')
     assert 0 < float(lines[1].split('MAP@R ')[1]) < 0.1
+
+
+def test_the_parts_of_an_evaluation_add_up_to_its_ratio():
+    lines = benchmark('evaluation', '--items=3000', '--dim=16', '--classes=600', '--rounds=1', '--beside=',
+                      '--data=random').splitlines()
+    ours = next(line for line in lines if line.startswith('ours'))
+    parts = [line for line in lines if line.startswith('    of this')]
+    total, *of_it = (float(line.split(' s ')[0].split()[-1]) for line in (ours, *parts))
+    assert len(of_it) == 6 and sum(of_it) == pytest.approx(total, abs=0.05) and of_it[0] > 0
