@@ -28,6 +28,7 @@ BENCHMARKS = {
                                                    'called it'),
     'loader': ('loader', "images a second of the loader, beside Gluon's"),
     'train': ('train', 'images a second of training, beside PyTorch'),
+    'merge': ('merge', "GoogLeNet's step with the three 1x1 convolutions at the entry of a block as one"),
     'evaluation': ('evaluation', 'seconds of Recall@K'),
     'million': ('evaluation', 'a million vectors scored exactly, in one process and under 4 GB'),
     'clustering': ('evaluation', 'seconds of the k-means behind NMI'),

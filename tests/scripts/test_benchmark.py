@@ -124,3 +124,9 @@ def test_the_parts_of_an_evaluation_add_up_to_its_ratio():
     parts = [line for line in lines if line.startswith('    of this')]
     total, *of_it = (float(line.split(' s ')[0].split()[-1]) for line in (ours, *parts))
     assert len(of_it) == 6 and sum(of_it) == pytest.approx(total, abs=0.05) and of_it[0] > 0
+
+
+def test_merged_convolutions_have_the_same_gradients():
+    text = benchmark('merge', '--batch_size=4', '--image_size=64', '--rounds=2', '--threads=1')
+    assert text.startswith('googlenet: 9 blocks merged')
+    assert float(text.split('differ by ')[1].split()[0]) < 0.1      # 1 where a gradient is wrong
