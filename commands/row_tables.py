@@ -9,6 +9,7 @@ import recipes
 from commands import layers
 from commands.words import words_of
 from core.files import write_atomic
+from core.text import count
 from datasets.benchmarks import BENCHMARKS
 from evaluation.report import published, runs, tables
 from samplers.blocks import BLOCKS
@@ -128,7 +129,8 @@ def scores(folders, place):
 
 
 def comparison(args, row, folders):
-    """Markdown table `metric | published | ours | difference | best epoch on test | difference | source`."""
+    """Markdown table `metric | published | ours | difference | best epoch on test | difference | source`, and the
+    number of updates behind it."""
     last, best = scores(folders, 'evaluation'), scores(folders, 'evaluation_best')
     lines, shown = [], set()
 
@@ -149,7 +151,19 @@ def comparison(args, row, folders):
     for metric in tables.metric_order(set(last) - shown):
         line(metric, None, '')
     header = ['metric', 'published', 'ours', 'difference', 'best epoch on test', 'difference', 'source']
-    return tables.markdown(header, lines)
+    return tables.markdown(header, lines) + trained(folders)
+
+
+def trained(folders):
+    """'96,000 updates of up to 128 images' of some run folders, as lines below a table."""
+    found = []
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError, KeyError):
+            result = json.loads((folder / 'result.json').read_text())
+            args = result['args']
+            number = result['iterations'] // max(1, args.get('caffe_iter_size') or 1)
+            found.append(f'{count(number, "update")} of up to {count(args["batch_size"], "image")}')
+    return ''.join(f'\n\n{line}' for line in dict.fromkeys(found)) + '\n'
 
 
 # ---- the papers' pages

@@ -206,6 +206,7 @@ def test_a_row_from_files_to_the_comparison_and_once_more(tiny, tmp_path, capfd)
     recall = json.loads((folder / 'seed3' / 'evaluation' / 'result.json').read_text())['recall']['1']
     assert '| metric | published | ours | difference |' in table
     assert f'@1 | – | {100 * recall:.1f} | – |' in table and 'NMI' in table and 'MAP@R' in table
+    assert table.endswith('\n\n2 updates of up to 16 images\n')
     assert (folder / 'seed3' / 'evaluation' / 'tsne.png').exists()
     assert [call[0] for call in tiny if call[0] == 'evaluate'] == ['evaluate'] * 2
     done = len(tiny)
