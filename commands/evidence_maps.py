@@ -207,7 +207,7 @@ def section() -> list[str]:
     if any(line['map'] == known['name'] for line in lines):
         text += ['', f'The known answer is LN, 16 heated up to 4, {known["epochs"]} epochs on {known["digits"]:,} '
                  f'digits, tested on 2,000: the authors\' own program reached accuracy {100 * known["accuracy"]:.1f} '
-                 f'and Recall@1 {100 * known["recall@1"]:.1f}, once, from another seed.']
+                 f'and Recall@1 {100 * known["recall@1"]:.1f} in one run.']
     text += [''] * bool(statements(lines)) + [f'- {said}: {"yes" if holds else "no"}'
                                               for said, holds in statements(lines)]
     if PICTURE.exists():
