@@ -176,6 +176,12 @@ def check(args, base, source, command):
             args.sampler, args.loss, criterion.sampler_reason, ', '.join(criterion.samplers)))
     if command == 'train':
         samplers.check_negatives(args, criterion.needs_negatives(args))
+    if command == 'train' and args.kvstore == 'none' and len(numbers(args.gpu_idx)) > 1:
+        raise UserError(f'--kvstore=none sums no gradients: the devices of --gpu_idx={args.gpu_idx} would each train a '
+                        'network of their own. Fix: --kvstore=device, or one device')
+    if command == 'train' and args.dtype != 'float32' and (args.freeze_trunk or args.freeze_blocks):
+        raise UserError(f'--dtype={args.dtype} is for a trunk that is trained as a whole. Fix: --dtype=float32 beside '
+                        '--freeze_trunk and --freeze_blocks')
     if command == 'train' and source:
         args.save_dir = str(checkpoint.run_of(source))
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):

@@ -19,6 +19,7 @@ from engine import checkpoint, inference
 from evaluation import metrics, protocols, verification
 from losses import get_loss
 from models.frozen import Tail, Top
+from models.precision import Half
 
 
 class Session:
@@ -118,7 +119,8 @@ class Session:
     def training(self, share):
         """(network to train, loader of the training set). share : see datasets.loader.Loader."""
         if self.top is None:
-            return self.net, Loader(self.data.train, self.train_transform, self.args.num_workers, share)
+            net = Half(self.net) if self.args.dtype == 'float16' else self.net
+            return net, Loader(self.data.train, self.train_transform, self.args.num_workers, share)
         return self.top, FeatureLoader(self.data.train, self.features(self.data.train), share)
 
     def embed(self, split, progress=False):

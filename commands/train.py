@@ -12,6 +12,7 @@ from commands import figures as pictures
 from commands import layers
 from commands import prepare as preparation
 from commands.session import Session
+from core.device import contexts
 from core.files import read_log
 from core.runtime import mx
 from datasets import summary
@@ -22,6 +23,7 @@ from engine.schedule import get_schedule
 from engine.trainer import NotFinite, Trainer
 from engine.workers import connect
 from losses import Criterion
+from models import precision
 
 
 def run(args):
@@ -37,6 +39,7 @@ def run(args):
 
 def work(args, workers):
     """Build what the flags ask for and train it. Returns the exit status."""
+    precision.check(args.dtype, contexts(args.gpu_idx, say=lambda line: None))
     source = checkpoint.locate(args.resume) if args.resume else None
     if args.prepare or args.archive:
         preparation.ensure(args)
@@ -108,7 +111,8 @@ def train(args, session, sampler, optimizer, run, source, workers):
                       eval_epoch_term=args.eval_epoch_term, eval_iter_term=args.eval_iter_term,
                       save_epoch_term=args.save_epoch_term, summary_step=args.summary_step,
                       caffe_iter_size=args.caffe_iter_size, grad_chunk=args.grad_chunk, kvstore=args.kvstore,
-                      workers=workers)
+                      workers=workers,
+                      loss_scale=args.loss_scale or ('dynamic' if args.dtype == 'float16' else None))
     if source:
         trainer.resume(source, args.allow_pickle)
         print('resumed {} at epoch {}, iteration {}'.format(
@@ -125,7 +129,8 @@ def train(args, session, sampler, optimizer, run, source, workers):
         state = trainer.fit()
     except Interrupted as stop:
         run.close()
-        print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py --resume={run.folder}')
+        start = f'launch --workers={workers.size} -- ' if workers.size > 1 else ''
+        print(f'\ninterrupted: the state is saved. Go on with:\n  python3 main.py {start}--resume={run.folder}')
         return stop.status
     if workers.rank:
         run.close()

@@ -1,6 +1,7 @@
 """The flags of the training loop, of the device and of what is written."""
 
 from core.flags import bounded, ints, switch
+from engine import loss_scale
 from engine.optimizers import OPTIMIZERS
 from engine.schedule import SCHEDULES
 
@@ -37,6 +38,13 @@ def add_args(group):
     group.add_argument('--grad_chunk', type=bounded(int, 0), default=0, metavar='N',
                        help='run the network on N images of the batch at a time, for a batch that does not fit the '
                             'device; the loss still sees the whole batch. Costs a second forward pass; 0: at once')
+    group.add_argument('--dtype', choices=('float32', 'float16'), default='float32',
+                       help='what the trunk computes in while it trains. float16 is for GPUs with tensor cores; head, '
+                            'loss, statistics, all weights and the evaluation stay float32')
+    group.add_argument('--loss_scale', type=loss_scale.kind, default=None, metavar='dynamic|X',
+                       help='factor on the loss before the backward pass, which the update divides by again; a step '
+                            'whose gradient overflows is left out. dynamic: halved then, doubled after 2000 steps '
+                            'without. Default: dynamic with --dtype=float16, else none')
     group.add_argument('--grad_clip', type=bounded(float, 0), default=0.0, help='clip gradients to +-value; 0: never')
     group.add_argument('--kvstore', default='device', choices=('device', 'local', 'none', 'dist_sync'),
                        help='how gradients of several devices are summed')

@@ -23,6 +23,11 @@ def named_parameters(block) -> dict[str, gluon.Parameter]:
     return block._collect_params_with_prefix()
 
 
+def own_parameters(block) -> dict[str, gluon.Parameter]:
+    """{attribute: Parameter} of a HybridBlock itself, without those of the blocks inside it."""
+    return getattr(block, '_reg_params', {})
+
+
 def children(block) -> list[gluon.Block]:
     """The blocks inside `block`, in the order in which they were made."""
     return list(block._children.values())

@@ -19,6 +19,7 @@ from engine import checkpoint
 from engine.chunks import Chunks, mixes
 from engine.decay import DecayWatch
 from engine.interrupts import Interrupted, Signals
+from engine.loss_scale import LossScale
 from engine.progress import Progress
 from engine.schedule import Average, EarlyStopping, Position
 from engine.update import Update
@@ -57,12 +58,13 @@ class Trainer:
     grad_chunk : images that the network runs at once, see engine.chunks; 0: the whole batch
     kvstore : how gradients of several devices are summed: device, local or none
     workers : engine.workers.Workers of a distributed run, whose loader reads this worker's share of each batch
+    loss_scale : factor on the loss before the backward pass, see engine.loss_scale.LossScale; None: none
     """
 
     def __init__(self, net, criterion, loader, sampler, schedule, optimizer, run, *, evaluate, embed_train, keeps=None,
                  ctx=None, epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
                  start_batch_size=100, eval_epoch_term=1, eval_iter_term=0, save_epoch_term=1, summary_step=10,
-                 caffe_iter_size=1, grad_chunk=0, kvstore='device', workers=None):
+                 caffe_iter_size=1, grad_chunk=0, kvstore='device', workers=None, loss_scale=None):
         if start_epoch >= epochs:
             raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
                             f'--epochs={epochs}. Fix: a larger --epochs')
@@ -83,8 +85,8 @@ class Trainer:
                   'would be that of the whole batch')
         self.update = Update(net, criterion, optimizer, caffe_iter_size,
                              kvstore if kvstore in ('device', 'local') and len(self.ctx) > 1 else None,
-                             adds=bool(grad_chunk))
-        self.decay = DecayWatch(self.update)
+                             adds=bool(grad_chunk), workers=self.workers)
+        self.decay, self.scale = DecayWatch(self.update), LossScale(loss_scale)
         self.state = {'epoch': start_epoch, 'step': 0, 'iteration': 0, 'started': False, 'loss_sum': 0.0,
                       'loss_count': 0, 'seconds': 0.0, 'images': 0, 'best': {}, 'last': {}, 'epoch_loss': None,
                       'wait_seconds': 0.0, 'num_classes': loader.split.num_classes}
@@ -96,20 +98,23 @@ class Trainer:
         self.state.update(state, started=True)
         self.schedule.restore(state.get('schedule') or self.schedule.state())
         self.stopping.restore(state.get('stopping') or self.stopping.state())
+        self.scale.restore(state.get('loss_scale') or self.scale.state())
         self.run.rewind(state)
 
     def save(self, *names):
         """Write the checkpoint under each of `names`, 'last' and 'best'; of several workers the first writes."""
         self.check_finite()
+        if names:    # the same ones in every worker: all take part
+            self.update.collect(self.state['iteration'] % self.caffe_iter_size > 0)
+            self.saved = self.state['iteration'] if 'last' in names else self.saved
         if self.workers.rank or not names:
             return
-        self.state.update(schedule=self.schedule.state(), stopping=self.stopping.state())
+        self.state.update(schedule=self.schedule.state(), stopping=self.stopping.state(), loss_scale=self.scale.state())
         self.run.flush()
         written = checkpoint.write(self.run.folder, names[0], self.keeps, self.criterion, self.update, self.state,
                                    self.run.settings, self.plans)
         for name in names[1:]:
             checkpoint.again(self.run.folder, name, written, self.state['iteration'])
-        self.saved = self.state['iteration'] if 'last' in names else self.saved
 
     def check_finite(self):
         """NotFinite when an update has made a weight NaN or infinite: nothing of it may be kept as good."""
@@ -193,7 +198,7 @@ class Trainer:
                              wait_seconds=state['wait_seconds'] + self.loader.wait_seconds - waited)
                 clock, waited = time.time(), self.loader.wait_seconds
                 if state['iteration'] % self.summary_step == 0 or state['step'] == len(plans):
-                    self.progress.step(epoch, loss, lr, self.criterion.stats())
+                    self.progress.step(epoch, loss, lr, {**self.criterion.stats(), **self.scale.stats()})
                 left = self.progress.remaining(epoch, state['step'], len(plans))
                 bar.update()
                 bar.set_postfix(loss=f'{average.mean:.4f}', left=left, refresh=False)
@@ -220,6 +225,7 @@ class Trainer:
             out = self.gathered(leaves or self.forward(batch.image), len(batch.label))
             loss = self.criterion(out, Batch(None, label, batch.index, batch.extra))
             scaled = loss / self.caffe_iter_size if self.caffe_iter_size > 1 else loss
+            scaled = scaled * self.scale.value if self.scale.active else scaled
         autograd.backward(scaled)
         value = float(loss.mean().asscalar())
         if not math.isfinite(value):
@@ -227,10 +233,13 @@ class Trainer:
         if self.chunks:
             self.chunks.backward(batch.image, seed, leaves)
         if (iteration + 1) % self.caffe_iter_size == 0:
-            self.update.exchange(self.workers)
-            n = self.criterion.step_size(len(batch.label))
-            self.decay.look((iteration + 1) // self.caffe_iter_size, n)
-            self.update.step(n, lr)
+            self.update.exchange()
+            n = self.criterion.step_size(len(batch.label)) * self.scale.value
+            if self.scale.passes(self.update.parameters()):
+                self.decay.look((iteration + 1) // self.caffe_iter_size, n)
+                self.update.step(n, lr)
+            else:
+                self.update.leave_out()
             self.criterion.after_step()
         return value
 
@@ -239,12 +248,18 @@ class Trainer:
         if len(self.ctx) == 1:
             return self.net(to_device(image, self.ctx[0], image.dtype))
         parts = np.array_split(image, len(self.ctx))
-        outs = [self.net(to_device(part, c, image.dtype)) for part, c in zip(parts, self.ctx) if len(part)]
+        busy = sum(len(part) > 0 for part in parts)    # of fewer images than devices the idle ones take the first
+        outs = [self.net(to_device(part if len(part) else image[:1], c, image.dtype))
+                for part, c in zip(parts, self.ctx)]
 
         def gather(arrays):
             if arrays[0] is None:
                 return None
-            return nd.concat(*[array.as_in_context(self.ctx[0]) for array in arrays], dim=0)
+            arrays = [array.as_in_context(self.ctx[0]) for array in arrays]
+            whole = nd.concat(*arrays[:busy], dim=0)
+            for idle in arrays[busy:]:    # its gradient is zero, but is there: no device keeps an older one
+                whole = nd.broadcast_add(whole, 0 * idle)
+            return whole
         return Out(gather([out.embedding for out in outs]), gather([out.feature for out in outs]))
 
     def gathered(self, out, n):
@@ -266,7 +281,10 @@ class Trainer:
     def score(self, epoch):
         """Evaluate: (whether this is the network to keep, what goes to the log)."""
         self.check_finite()
-        return self.progress.evaluation(epoch, self.evaluate(epoch)) if self.workers.rank == 0 else (False, {})
+        improved, scores = False, {}
+        if self.workers.rank == 0:
+            improved, scores = self.progress.evaluation(epoch, self.evaluate(epoch))
+        return bool(self.workers.agree(improved)), scores    # a checkpoint takes all of them
 
     def scored_inside(self, epoch):
         """In the middle of an epoch: evaluate when eval_iter_term says so, and keep the best. Whether it did."""

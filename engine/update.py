@@ -4,12 +4,15 @@ import numpy as np
 
 from core.errors import UserError
 from core.gluon_internals import named_parameters, parameters_of, set_update_counts, update_counts, updaters_of
-from core.runtime import gluon, mx, nd
+from core.runtime import gluon, mx
 from engine import forms
+from engine.loss_scale import finite
+from engine.workers import Alone
 
 
 class Update:
-    """One gluon.Trainer for the network and one for what the criterion owns, if it asks for its own.
+    """One gluon.Trainer for the network and one for what the criterion owns, if it asks for its own or lies, as it does
+    beside several devices, on the first of them alone.
 
     Parameters
     ----------
@@ -18,20 +21,25 @@ class Update:
     gather : batches whose gradients are averaged before the parameters move (--caffe_iter_size)
     kvstore : how gradients of several devices are summed; None: there is one device
     adds : whether several backward passes make the gradient of one batch
+    workers : engine.workers.Workers of a distributed run
     """
 
-    def __init__(self, net, criterion, optimizer, gather=1, kvstore=None, adds=False):
+    def __init__(self, net, criterion, optimizer, gather=1, kvstore=None, adds=False, workers=None):
         own, (name, constants) = criterion.own_optimizer(), optimizer
         self.of_network, self.of_criterion = parameters_in(net), parameters_in(criterion)
-        params = [*self.of_network, *(self.of_criterion if own is None else ())]
+        alike = {tuple(parameter.list_ctx()) for parameter in (*self.of_network[:1], *self.of_criterion[:1])}
+        apart = own is not None or len(alike) > 1
+        params = [*self.of_network, *(() if apart else self.of_criterion)]
         # by the place in the network: the names that Gluon sorts by count the layers made before in this process
         self.place = {id(p): 'net.' + name for name, p in named_parameters(net).items()}
         self.place.update({id(p): 'criterion.' + name for name, p in named_parameters(criterion).items()})
+        self.workers, self.others = workers or Alone(), {}
         self.criterion, self.home = criterion, params[0].list_ctx()[0]
         self.gather, self.base, self.adds = gather, constants['learning_rate'], adds or gather > 1
         self.trainers = [gluon.Trainer(params, forms.create(name, constants), kvstore=kvstore, update_on_kvstore=False)]
         self.names = [name]
-        if own is not None and self.of_criterion:
+        if apart and self.of_criterion:
+            own = own or optimizer
             self.trainers.append(gluon.Trainer(self.of_criterion, forms.create(*own), kvstore=None))
             self.names.append(own[0])
         self.own_lr = [trainer.learning_rate for trainer in self.trainers]
@@ -48,11 +56,16 @@ class Update:
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def exchange(self, workers):
+    def exchange(self):
         """Join the gradients of the workers: each has that of its rows for the network, and that of the whole batch for
-        what the criterion owns."""
-        workers.sum('network', self.of_network)
-        workers.sum('criterion', self.of_criterion, 1 / workers.size)
+        what the criterion owns, of which the first worker's counts."""
+        self.workers.sum('network', self.of_network)
+        self.workers.sum('criterion', self.of_criterion, float(self.workers.rank == 0))
+
+    def leave_out(self):
+        """Instead of a step: the parameters stay where they are."""
+        if self.adds:
+            self.zero_gradients()
 
     def step(self, n, lr):
         """Move the parameters by their gradients.
@@ -74,9 +87,7 @@ class Update:
     def finite(self):
         """Whether every parameter is a finite number, on its first device."""
         arrays = [p.list_data()[0] for trainer in self.trainers for p in parameters_of(trainer)]
-        arrays = [array for array in arrays if array.dtype == np.float32]
-        return all(nd.multi_all_finite(*part, num_arrays=len(part)).asscalar() == 1
-                   for part in (arrays[i:i + 100] for i in range(0, len(arrays), 100)))
+        return finite([array for array in arrays if array.dtype == np.float32])
 
     def arrays(self):
         """{name: NDArray on the CPU}: states of the optimizers and, with `gather`, the gradients gathered so far and
@@ -88,11 +99,22 @@ class Update:
                 for part, array in flat(state):
                     found[f'state/{number}/{name}/{".".join(map(str, part))}'] = array
         if self.gather > 1:
-            for parameter in self.parameters():
-                for device, array in enumerate(parameter.list_grad()):
-                    found[f'gradient/{self.place[id(parameter)]}/{device}'] = array
+            found.update(self.gathered(), **self.others)
         found.update({'pending/' + name: array for name, array in self.criterion.pending().items()})
         return {name: array.copyto(mx.cpu()) for name, array in found.items()}
+
+    def gathered(self):
+        """{name: NDArray} of the gradients gathered so far."""
+        return {f'gradient/{self.place[id(parameter)]}/{device}': array for parameter in self.parameters()
+                for device, array in enumerate(parameter.list_grad())}
+
+    def collect(self, pending):
+        """Let arrays() hold what the other workers have gathered too. pending : whether there is anything of it."""
+        self.others = {}
+        if pending and self.workers.size > 1:
+            for name, array in self.gathered().items():
+                theirs = self.workers.each(name, array)
+                self.others.update({f'{name}/{rank}': theirs[rank] for rank in range(1, self.workers.size)})
 
     def description(self):
         """What the arrays belong to: a list of dicts that JSON can hold."""
@@ -112,17 +134,23 @@ class Update:
     def restore(self, arrays, description, file):
         """Go on from arrays() and description(); `file` is what an error names."""
         names = [entry['name'] for entry in description]
+        if len(names) != len(self.names) and len({*names, *self.names}) == 1:    # one device then, several now, or back
+            counts = {}
+            for entry in description:
+                for device, numbers in entry['counts'].items():
+                    counts.setdefault(device, {}).update(numbers)
+            description, names = [dict(description[0], counts=counts)] * len(self.names), self.names
         if names != self.names:
             raise UserError(f'--optim means {", ".join(self.names)} here, but the run that is resumed was trained with '
                             f'{", ".join(names)}, whose state another optimizer cannot take over. Fix: leave --optim '
                             'out, or start a new run')
-        for number, (trainer, entry) in enumerate(zip(self.trainers, description)):
+        groups = {}
+        for name, array in arrays.items():
+            if name.startswith('state/'):
+                _, _, place, part = name.split('/')
+                groups.setdefault(place, {})[part] = array
+        for trainer, entry in zip(self.trainers, description):
             parameters, places = parameters_of(trainer), self.places(trainer)
-            groups = {}
-            for name, array in arrays.items():
-                if name.startswith(f'state/{number}/'):
-                    _, _, place, part = name.split('/')
-                    groups.setdefault(place, {})[part] = array
             for updater in updaters_of(trainer):
                 for index, (parameter, place) in enumerate(zip(parameters, places)):
                     saved = groups.get(place, {})
@@ -137,17 +165,29 @@ class Update:
                                             f'{array.shape}')
                         array[:] = saved[name].as_in_context(array.context)
                     updater.states[index], updater.states_synced[index] = state, False
-            self.set_counts(trainer, entry['num_update'], entry['m_schedule'],
-                            {int(device): {places.index(place): int(n) for place, n in counts.items()}
-                             for device, counts in entry['counts'].items()})
+            counts = {}
+            for device in range(len(updaters_of(trainer))):     # one that was not there counts as the first did
+                numbers = entry['counts'].get(str(device), entry['counts'].get('0', {}))
+                counts[device] = {places.index(place): int(n) for place, n in numbers.items() if place in places}
+            self.set_counts(trainer, entry['num_update'], entry['m_schedule'], counts)
         if self.gather > 1:
-            for parameter in self.parameters():
-                for device, gradient in enumerate(parameter.list_grad()):
-                    saved = arrays.get(f'gradient/{self.place[id(parameter)]}/{device}')
-                    if saved is not None and saved.shape == gradient.shape:
-                        gradient[:] = saved.as_in_context(gradient.context)
+            self.restore_gathered({name: array for name, array in arrays.items() if name.startswith('gradient/')})
         self.criterion.restore_pending({name[len('pending/'):]: array.as_in_context(self.home)
                                         for name, array in arrays.items() if name.startswith('pending/')})
+
+    def restore_gathered(self, arrays):
+        """Go on from gathered(), each worker from its own."""
+        rank, size = self.workers.rank, self.workers.size
+        ranks = {int(name.split('/')[3]) for name in arrays if name.count('/') == 3}
+        if ranks and ranks != set(range(1, size)):
+            count = len(ranks) + 1
+            raise UserError(f'the run stopped between two updates (--caffe_iter_size), and each of its {count} workers '
+                            f'had gathered gradients of its own; here it would go on with {size}. Fix: python3 main.py '
+                            f'launch --workers={count} -- --resume=RUN')
+        for name, gradient in self.gathered().items():
+            saved = arrays.get(f'{name}/{rank}' if rank else name)
+            if saved is not None and saved.shape == gradient.shape:
+                gradient[:] = saved.as_in_context(gradient.context)
 
     @staticmethod
     def set_counts(trainer, num_update, m_schedule, counts):

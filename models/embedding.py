@@ -78,13 +78,10 @@ class EmbeddingNet(gluon.HybridBlock):
         return Out(*out) if isinstance(out, (list, tuple)) else Out(out, None)
 
     def hybrid_forward(self, F, x, offset, scale):
-        maps = self.trunk(self._normalise(F, x, offset, scale))
-        embedding = self.head(*maps)
-        if self.feature is None:
-            return embedding
-        return embedding, heads.pool(F, maps[-1]) if self.feature == 'pooled' else maps[-1]
+        return heads.outputs(F, self.head, self.trunk(self.normalise(F, x, offset, scale)), self.feature)
 
-    def _normalise(self, F, x, offset, scale):
+    def normalise(self, F, x, offset, scale):
+        """Pictures (n, S, S, 3) as the trunk takes them: float32 (n, 3, S, S), its order, mean and std."""
         x = F.transpose(F.cast(x, 'float32'), axes=(0, 3, 1, 2))
         if self.preprocessing.order == 'bgr':
             x = F.reverse(x, axis=1)
@@ -105,7 +102,7 @@ class EmbeddingNet(gluon.HybridBlock):
         """(n, F): global average of the trunk's last map, whatever head and feature the network has."""
         self.settle()
         device = image.context
-        maps = self.trunk(self._normalise(nd, image, self.offset.data(device), self.scale.data(device)))
+        maps = self.trunk(self.normalise(nd, image, self.offset.data(device), self.scale.data(device)))
         return heads.pool(nd, maps[-1])
 
     def behind(self, image, first: int):

@@ -18,6 +18,14 @@ def pool(F, x):
     return F.flatten(F.Pooling(x, global_pool=True, pool_type='avg', kernel=(1, 1)))
 
 
+def outputs(F, head, maps, feature):
+    """What a network returns of the trunk's maps: the embedding and, if asked for, the last map or its average."""
+    embedding = head(*maps)
+    if feature is None:
+        return embedding
+    return embedding, pool(F, maps[-1]) if feature == 'pooled' else maps[-1]
+
+
 class Bottleneck(gluon.HybridBlock):
     """Linear map of Heated-Up Softmax Embedding's last layer: (n, F) -> (n, D).
 

@@ -108,7 +108,7 @@ def train(folder, words, end=None, resume=False):
                       evaluate=lambda epoch: {'test': {'recall': {'1': epoch / 10}}},
                       embed_train=lambda: inference.embeddings(net, plain, 12), start_loader=plain,
                       start_batch_size=12, seed=5, eval_epoch_term=3, save_epoch_term=3, summary_step=1,
-                      caffe_iter_size=args.caffe_iter_size)
+                      caffe_iter_size=args.caffe_iter_size, loss_scale=args.loss_scale)
     if resume:
         trainer.resume(checkpoint.locate(folder))
     try:
