@@ -16,6 +16,7 @@ import time
 from core.errors import UserError
 from core.flags import bounded
 from core.runtime import usable_processors
+from engine import checkpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GRACE = 20      # seconds between asking a process to end and ending it
@@ -42,7 +43,7 @@ class Process:
     """One process of the run, on this machine or behind ssh."""
 
     def __init__(self, name, words, variables, host='', logs=''):
-        self.name, self.host = name, host
+        self.name, self.host, self.folder = name, host, ''
         if host:
             remote = ' '.join(f'{key}={shlex.quote(value)}' for key, value in variables.items())
             inner = f'cd {shlex.quote(str(ROOT))} && env {remote} {shlex.join([".venv/bin/python", *words])}'
@@ -60,7 +61,9 @@ class Process:
             for line in self.process.stdout:
                 file.write(line)
                 file.flush()
-                print(f'[{self.name}] {line.decode(errors="replace").rstrip()}', flush=True)
+                text = line.decode(errors='replace').rstrip()
+                self.folder = text.partition('run folder: ')[2] or self.folder
+                print(f'[{self.name}] {text}', flush=True)
 
     def send(self, number):
         if self.process.poll() is None:
@@ -110,7 +113,17 @@ def start(args, words) -> list[Process]:
     return found
 
 
-def watch(processes, received) -> int:
+def advice(args, processes) -> str:
+    """How to go on after a run that failed."""
+    folder = next((process.folder for process in processes if process.folder), '')
+    if not folder or not args.hosts and checkpoint.find(folder) is None:
+        return 'No checkpoint had been written yet.'
+    given = [f'--{name}={getattr(args, name)}' for name in ('workers', 'servers', 'hosts', 'root')
+             if getattr(args, name)]
+    return f'What was saved is intact. Go on with:\n  python3 main.py launch {shlex.join(given)} -- --resume={folder}'
+
+
+def watch(args, processes, received) -> int:
     """Wait for the workers; returns the exit status of the run. Ends the others as soon as one fails."""
     workers = [process for process in processes if process.name.startswith('worker')]
     while True:
@@ -120,8 +133,8 @@ def watch(processes, received) -> int:
             process, status = failed[0]
             why = f'was ended by signal {-status}' if status < 0 else f'ended with status {status}'
             if not received:
-                print(f'launch: {process.name} {why}; the others are ended. What was saved is intact. Go on with '
-                      '--resume=RUN', file=sys.stderr, flush=True)
+                print(f'launch: {process.name} {why}; the others are ended. {advice(args, processes)}',
+                      file=sys.stderr, flush=True)
             return 128 - status if status < 0 else status
         if all(process.process.poll() == 0 for process in workers):
             return 0
@@ -158,7 +171,7 @@ def run(args) -> int:
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         processes += start(args, words)
-        status = watch(processes, received)
+        status = watch(args, processes, received)
     finally:
         end(processes, GRACE if received else 3)
         for number, handler in before.items():

@@ -28,6 +28,10 @@ class Alone:
         """`own` (n, ...) as it is."""
         return own
 
+    def each(self, name: str, array):
+        """`array` of each worker: [array]."""
+        return [array]
+
     def sum(self, name: str, parameters, scale: float = 1.0) -> None:
         """Leave the gradients as they are."""
 
@@ -109,13 +113,34 @@ class Workers:
         parts = [total[:mine.start]] * (mine.start > 0) + [own] + [total[mine.stop:]] * (mine.stop < n)
         return nd.concat(*parts, dim=0)
 
+    def each(self, name: str, array):
+        """`array` of each worker, (workers, ...) on the CPU."""
+        table = nd.zeros((self.size,) + array.shape)
+        table[self.rank] = array.as_in_context(mx.cpu())
+        total = self._total(f'each {name}', table)
+        total.wait_to_read()    # what a process has not sent when it ends is never sent, and the others wait for it
+        return total
+
     def sum(self, name: str, parameters, scale: float = 1.0) -> None:
-        """Replace the gradient of each Parameter by `scale` times its sum over the workers."""
+        """Replace the gradient of each Parameter by `scale` times its sum over the workers.
+
+        The server adds in the order of arrival, which a sum of two does not notice. Of more workers every two have a
+        sum of their own, and all add these in the same order: the same command gives the same bits each time.
+        """
         trained = [(number, parameter.list_grad()) for number, parameter in enumerate(parameters)
                    if parameter.grad_req != 'null']
-        keys = [self._push(f'{name} {number}', sum_of(gradients) * scale) for number, gradients in trained]
-        for key, (_, gradients) in zip(keys, trained):     # all are on their way before the first is waited for
-            self.kvstore.pull(key, out=gradients)
+        keys = []
+        for number, gradients in trained:
+            own = sum_of(gradients) * scale
+            keys.append([self._push(f'{name} {number} of {pair}', own if pair == self.rank // 2 else nd.zeros_like(own))
+                         for pair in range((self.size + 1) // 2)])
+        for (first, *others), (_, gradients) in zip(keys, trained):     # all are on their way before one is waited for
+            self.kvstore.pull(first, out=gradients)
+            for key in others:
+                part = nd.zeros(gradients[0].shape)
+                self.kvstore.pull(key, out=part)
+                for gradient in gradients:
+                    gradient += part.as_in_context(gradient.context)
 
     def agree(self, number):
         """The largest of the workers' numbers (None counts as nothing); None when all are None."""
