@@ -91,8 +91,10 @@ def test_the_gpu_check_with_the_cpu_in_its_place():
                       '--recipe_seconds=0').splitlines()
     table = dict(line.strip('| ').split(' | ') for line in lines if line.startswith('| '))
     assert table['card'] == 'none: the CPU stands in its place'
-    assert next(text for check, text in table.items() if 'losses, one step' in check).startswith('equal within 0.0e+00')
-    assert table['training, convnet, 24 px, batch 16'].endswith(' images/s')
+    assert ' equal within 0.0e+00 ' in table['losses, one step against the CPU']
+    assert table['first convolution'].endswith(' s with the start of the process')
+    assert table['training, convnet, 24 px, batch 16'].endswith(' images/s; float16 needs a GPU')
+    assert lines[-1] == 'everything is as it should be'
     assert table['evaluation, 500 x 512'].endswith('the same numbers')
 
 
