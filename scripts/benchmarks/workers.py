@@ -7,11 +7,14 @@ the cores of one machine: the figures show what the exchange costs, not a speed-
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
+
+from core.runtime import usable_processors
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -27,7 +30,8 @@ def add_args(parser):
 
 def run(args):
     """Measure, print the table, return {workers: (steps a second, megabytes a step)}."""
-    print(f'{args.backbone}, {args.image_size} px, {args.batch_size} images a step, one server')
+    threads = os.environ.get('OMP_NUM_THREADS') or f'{usable_processors()} / workers'
+    print(f'{args.backbone}, {args.image_size} px, {args.batch_size} images a step, one server, {threads} threads each')
     print(f'{"workers":>7}{"steps/s":>10}{"MB a step":>11}')
     return {count: measure(args, count) for count in map(int, args.counts.split(','))}
 
@@ -41,7 +45,10 @@ def measure(args, count):
                  f'--train_iters={args.steps}', '--epochs=1000', '--eval_epoch_term=1000', '--summary_step=1',
                  '--figures=false', '--data_name=glyphs', f'--data_dir={folder}/letters', f'--save_dir={folder}/run']
         launch = ['launch', f'--workers={count}', '--'] if count > 1 else []
-        subprocess.run([sys.executable, 'main.py', *launch, *words], cwd=ROOT, check=True, capture_output=True)
+        done = subprocess.run([sys.executable, 'main.py', *launch, *words], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        if done.returncode:
+            sys.exit(f'{count} workers ended with status {done.returncode}:\n{done.stdout[-2000:]}')
         result = json.loads(pathlib.Path(folder, 'run', 'result.json').read_text())
         log = pathlib.Path(folder, 'run', 'log.jsonl').read_text().splitlines()
         seconds = [line['seconds'] for line in map(json.loads, log) if line['kind'] == 'step']

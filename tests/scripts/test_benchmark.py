@@ -113,10 +113,21 @@ def test_workers_exchange_every_gradient_once_there_and_back():
     assert two == '2' and float(megabytes) == pytest.approx(2 * 4 * parameters / 1e6, rel=0.2)
 
 
-def test_a_million_vectors_in_small():
-    lines = benchmark('million', '--items=3000', '--dim=16', '--classes=600').splitlines()
-    assert lines[0].startswith('bare products') and lines[1].startswith('3000 x 16, 600 classes')
-    assert 0 < float(lines[1].split('MAP@R ')[1]) < 0.1
+def test_a_million_vectors_in_small(tmp_path):
+    lines = benchmark('million', '--items=3000', '--dim=16', '--classes=600', f'--json={tmp_path}/m.json').splitlines()
+    assert lines[1].startswith('bare products') and lines[2].startswith('150 of them took')
+    assert lines[3].startswith('3000 x 16, 600 classes') and 0 < float(lines[3].split('MAP@R ')[1]) < 0.1
+    found = json.loads((tmp_path / 'm.json').read_text())
+    assert found['seconds'] > 0 and found['bare'] > 0 and 0 < found['peak'] < 4e9
+
+
+def test_an_array_beyond_the_memory_of_the_million_is_refused():
+    done = subprocess.run([sys.executable, '-c', """
+import argparse, numpy as np
+from scripts.benchmarks import evaluation
+evaluation.write_unit_vectors = lambda *args: np.ones(2 ** 30)
+evaluation.million(argparse.Namespace(items=1000, dim=16, classes=10))"""], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode and 'Unable to allocate 8.00 GiB' in done.stderr
 
 
 def test_the_parts_of_an_evaluation_add_up_to_its_ratio():
