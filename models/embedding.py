@@ -109,7 +109,7 @@ class EmbeddingNet(gluon.HybridBlock):
         """(n, C, H, W): the map behind the first `first` blocks of the trunk."""
         self.settle()
         device = image.context
-        x = self._normalise(nd, image, self.offset.data(device), self.scale.data(device))
+        x = self.normalise(nd, image, self.offset.data(device), self.scale.data(device))
         for block in children(self.trunk)[:first]:
             x = block(x)
         return x
