@@ -3,8 +3,9 @@
 import os
 import pathlib
 
+import datasets
 from commands import layers
-from commands.words import absolute, words_of
+from commands.words import absolute, flag_of, words_of
 from core.errors import UserError
 from recipes import photos
 
@@ -23,9 +24,24 @@ def parse(words):
     return args
 
 
+def fit(args, words):
+    """Make the batch as large as the classes allow, unless the caller gave a size."""
+    if args.resume or any(flag_of(word) == 'batch_size' for word in words):
+        return
+    data = datasets.load('folder', args.data_dir, val_classes=args.val_classes, fold=args.fold, on_bad_image=None,
+                         **datasets.folder.options(args))
+    most = data.train.num_classes * args.num_instances
+    if 2 * args.num_instances <= most < args.batch_size:
+        args.batch_size = most
+        if not args.dry_run:
+            print(f'note: batches of {most} images, {args.num_instances} of each of the '
+                  f'{most // args.num_instances} training classes')
+
+
 def run(args):
     """The command. Returns the exit status."""
-    args = parse(args.words)    # --help prints the flags of training
+    words, args = args.words, parse(args.words)    # --help prints the flags of training
+    fit(args, words)
     if args.dry_run:
         print(layers.dry_run(args))
         return 0

@@ -4,10 +4,11 @@ import json
 import pathlib
 
 import pytest
+from PIL import Image
 
 import main
 import recipes
-from commands import row_tables, rows
+from commands import row_tables, rows, train
 from evaluation.report import published
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -147,7 +148,7 @@ def test_paths_are_those_of_the_caller(tmp_path, monkeypatch, capsys):
     for words in (['mine'], ['--data_dir=mine'], ['--data_dir', 'mine']):
         assert main.main(['photos', *words, '--dry_run']) == 0
         flags = json.loads(capsys.readouterr().out)
-        assert flags['data_dir'] == str(tmp_path / 'mine') and flags['data_name'] == 'folder'
+        assert (flags['batch_size'], flags['data_name'], flags['data_dir']) == (24, 'folder', str(tmp_path / 'mine'))
 
 
 @pytest.mark.parametrize('words, part', [
@@ -293,3 +294,17 @@ def test_what_is_called_runs_in_the_projects_folder(tmp_path, monkeypatch, capfd
     out = capfd.readouterr().out
     assert json.loads(out[out.index('{'):])['data_dir'] == str(ROOT / 'birds')
     assert out.startswith('python3 main.py rows cub200 margin')
+
+
+def test_photos_fit_their_batch_to_the_classes_that_train(tmp_path, capsys, monkeypatch):
+    for number in range(40):
+        file = tmp_path / 'mine' / f'class{number // 4:02}' / f'{number}.png'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (8, 8), (number, 0, 0)).save(file)
+    trained = []
+    monkeypatch.setattr(train, 'run', lambda args: trained.append(args.batch_size))
+    monkeypatch.chdir(tmp_path)
+    for words in (['mine'], ['mine', '--batch_size=12']):      # 5 of the 10 classes train, with 4 images each
+        assert main.main(['photos', *words]) == 0
+    assert trained == [20, 12]
+    assert capsys.readouterr().out.count('note: batches of 20 images, 4 of each of the 5 training classes') == 1
