@@ -24,12 +24,12 @@ WAITING = 100000    # log lines that wait for space before the oldest are given 
 
 @functools.cache
 def commit():
-    """Commit of the code, with '-dirty' when files differ from it; 'unknown' outside a git checkout. Asked once: what
-    changes later is not the code that runs."""
+    """Commit of the code, with '-dirty' when files differ from it, those of docs/ aside, where results are written;
+    'unknown' outside a git checkout. Asked once: what changes later is not the code that runs."""
     def git(*words):
         return subprocess.run(['git', *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     try:
-        changed = git('status', '--porcelain', '--untracked-files=no')
+        changed = git('status', '--porcelain', '--untracked-files=no', '--', '.', ':(exclude)docs')
         return git('rev-parse', '--short=12', 'HEAD') + ('-dirty' if changed else '')
     except (OSError, subprocess.CalledProcessError):
         return 'unknown'

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -280,3 +281,21 @@ def test_evaluation_by_iterations_comes_inside_epochs_and_resumes(train, monkeyp
     assert main.main([f'--resume={train.folder}/killed']) == 0
     again = json.loads((train.folder / 'killed/result.json').read_text())
     assert again['selection'] == result['selection'] and again['loss'] == result['loss']
+
+
+def test_results_in_docs_do_not_make_the_code_dirty(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(['git', '-c', 'user.name=x', '-c', 'user.email=x@x', *words], cwd=tmp_path, check=True,
+                       capture_output=True)
+    git('init')
+    (tmp_path / 'docs').mkdir()
+    for name in ('main.py', 'docs/results.csv'):
+        (tmp_path / name).write_text('1')
+    git('add', '-A')
+    git('commit', '-m', 'x')
+    monkeypatch.setattr('engine.run.ROOT', tmp_path)
+    clean = runs.commit.__wrapped__()
+    (tmp_path / 'docs/results.csv').write_text('2')
+    assert len(clean) == 12 and runs.commit.__wrapped__() == clean
+    (tmp_path / 'main.py').write_text('2')
+    assert runs.commit.__wrapped__() == clean + '-dirty'
