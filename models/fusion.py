@@ -26,15 +26,19 @@ def possible(ctx) -> bool:
 
 
 def fuse(block, active: bool, rows=()) -> None:
-    """Fuse (active=True) or take apart every BatchNorm, ReLU pair in the rows of blocks inside `block`.
+    """Fuse (active=True) or take apart every BatchNorm, ReLU pair behind a convolution in the rows of blocks inside
+    `block`.
+
+    Behind a slice or a transposition the gradient of the fused operator is wrong in MXNet 1.9.1: its mask has another
+    memory layout than what the convolution behind it hands back. So the layer before the pair has to be known.
 
     A row is a HybridSequential or one of the types `rows`. Names of parameters do not change. BatchNorm with frozen
     statistics stays as it is. ONNX has no such operator: take the pairs apart before an export.
     """
     if isinstance(block, (nn.HybridSequential, *rows)):
         blocks = named_children(block)
-        for (_, norm), (name, relu) in zip(blocks.items(), list(blocks.items())[1:]):
-            if active and _pair(norm, relu):
+        for before, norm, (name, relu) in zip(blocks.values(), list(blocks.values())[1:], list(blocks.items())[2:]):
+            if active and isinstance(before, nn.Conv2D) and _pair(norm, relu):
                 norm.fuse_relu = True
                 replace_child(block, name, Fused(relu))
             elif not active and isinstance(relu, Fused):

@@ -10,7 +10,7 @@ import models
 from core.errors import UserError
 from core.gluon_internals import children, named_parameters
 from core.runtime import autograd, gluon, mx, nd
-from models import backbones, heads, weights
+from models import backbones, fusion, heads, weights
 from models.embedding import EmbeddingNet
 from models.preprocessing import CAFFE, HALF, IMAGENET
 from models.trunk import Backbone, Trunk
@@ -395,6 +395,26 @@ def test_fusing_batch_norm_and_relu_changes_no_number(name, pairs):
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
     for a, b in zip([*results[0][1], *results[0][2], results[0][3]], [*results[1][1], *results[1][2], results[1][3]]):
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=2e-3 * max(1e-3, np.abs(b).max()))
+
+
+def test_batch_norm_that_is_not_behind_a_convolution_is_not_fused():
+    nn, x = gluon.nn, nd.random.uniform(shape=(4, 16, 14, 14))
+    half = nn.HybridLambda(lambda F, x: F.slice_axis(x, axis=1, begin=0, end=16))
+    row = nn.HybridSequential()
+    row.add(nn.Conv2D(32, 1), half, nn.BatchNorm(), nn.Activation('relu'), nn.Conv2D(16, 3), nn.BatchNorm(),
+            nn.Activation('relu'), nn.Conv2D(16, 3))
+    row.initialize(mx.init.Xavier())
+    row(x)
+    gradients = []
+    for active in (False, True):
+        fusion.fuse(row, active)
+        row.hybridize(static_alloc=True)
+        with autograd.record():
+            loss = (row(x) ** 2).sum()
+        loss.backward()
+        gradients.append(row[0].weight.grad().asnumpy())
+    assert [type(block).__name__ for block in row].count('Fused') == 1
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-5)
 
 
 def test_same_seed_same_start():
