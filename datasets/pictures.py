@@ -57,8 +57,8 @@ class BadImage(UserError):
     reason : str
     """
 
-    def __init__(self, path, reason):
-        super().__init__(f'{printable(path)}: {reason}. Fix or remove the file, or use --on_bad_image=skip')
+    def __init__(self, path, reason, fix='another picture'):
+        super().__init__(f'{printable(path)}: {reason}. Fix: {fix}')
         self.path, self.reason = path, reason
 
 

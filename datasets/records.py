@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from core.errors import UserError
-from datasets.pictures import read_image
+from datasets.pictures import BadImage, read_image
 
 Data = namedtuple('Data', 'name train test protocol val notes pairs ignored unreadable',
                   defaults=(None, (), None, MappingProxyType({}), ()))
@@ -94,7 +94,7 @@ class Split:
     def read(self, i):
         """uint8 (H, W, 3) RGB. Raises BadImage naming the file."""
         if self.reader is None:
-            image = read_image(self.path(i))
+            image = read_listed(self.path(i))
         else:
             image = self.reader(int(self.rows[i]))
             if image.ndim == 2:
@@ -122,6 +122,19 @@ class Split:
                      take(self.query), take(self.boxes), take(self.super_label), self.reader, self.rows[index])
         part.crop_box, part.read_cut = self.crop_box, self.read_cut
         return part
+
+
+def bad_listed(path, reason):
+    """BadImage of a file that a data set lists: such a one can be left out."""
+    return BadImage(path, reason, 'mend or remove the file, or leave out what cannot be read with --on_bad_image=skip')
+
+
+def read_listed(path):
+    """uint8 (H, W, 3) RGB of a file that a data set lists. Raises BadImage naming it and --on_bad_image."""
+    try:
+        return read_image(path)
+    except BadImage as error:
+        raise bad_listed(path, error.reason) from error
 
 
 def cut(image, box):

@@ -20,9 +20,8 @@ from core.errors import UserError, pick_name
 from core.flags import bounded
 from core.lazy import lazy
 from datasets.packed import Damaged, Packed, build
-from datasets.pictures import BadImage, read_image
 from datasets.preparation.download import writable
-from datasets.records import cut
+from datasets.records import bad_listed, cut, read_listed
 from datasets.threads import default_workers
 from datasets.transforms import TRANSFORMS, RankingImage, enlarged, resize_pil, scaled, short_side
 
@@ -162,7 +161,7 @@ def connect(splits, content, form, parent, threads, log):
 
     def make(k):
         split, row = where[k]
-        image = read_image(split.path(row))
+        image = read_listed(split.path(row))
         return shrink(cut(image, split.boxes[row]) if split.crop_box else image, form)
 
     packed = opened(folder, keys, [split.path(row) for split, row in where], make, row_of, form, threads, log)
@@ -210,5 +209,5 @@ def stamp(path):
     try:
         status = os.stat(path)
     except OSError as error:
-        raise BadImage(path, error.strerror) from error
+        raise bad_listed(path, error.strerror) from error
     return status.st_size, status.st_mtime_ns

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from datasets import pictures
 from datasets.pictures import BadImage, check_header, read_image
+from datasets.records import Split
 
 PHOTO = cv2.resize(np.random.RandomState(0).randint(0, 256, (6, 8, 3)).astype(np.uint8), (60, 44),
                    interpolation=cv2.INTER_CUBIC)
@@ -80,7 +81,9 @@ def test_a_truncated_file_is_named(tmp_path, name, part):
     pathlib.Path(path).write_bytes(data[:int(len(data) * part)])
     with pytest.raises(BadImage) as error:
         read_image(path)
-    assert path in str(error.value) and '--on_bad_image=skip' in str(error.value)
+    assert path in str(error.value) and '--on_bad_image' not in str(error.value)    # the flag of a data set
+    with pytest.raises(BadImage, match=f'{path}: .* --on_bad_image=skip'):
+        Split([0], [name], root=tmp_path).read(0)
     with pytest.raises(BadImage):
         check_header(path)
 

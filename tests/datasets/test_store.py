@@ -101,7 +101,7 @@ def test_one_store_serves_every_split_of_the_same_images(tmp_path):
 
 def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(packed, 'BLOCK', 3)
-    real, count = store.read_image, []
+    real, count = store.read_listed, []
 
     def stop_at_eight(path):
         count.append(path)
@@ -110,14 +110,14 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
         return real(path)
     where = (tmp_path / 'stores', 'margin')
     with monkeypatch.context() as patch:
-        patch.setattr(store, 'read_image', stop_at_eight)
+        patch.setattr(store, 'read_listed', stop_at_eight)
         with pytest.raises(KeyboardInterrupt):
             attach(photos(tmp_path), *where, threads=1)
     part, = (tmp_path / 'stores').glob('*.part')
     with open(part / 'pixels.u8', 'ab') as pixels:
         pixels.write(b'half an image')
     said, again = [], []
-    monkeypatch.setattr(store, 'read_image', lambda path: again.append(path) or real(path))
+    monkeypatch.setattr(store, 'read_listed', lambda path: again.append(path) or real(path))
     data = attach(photos(tmp_path), *where, said.append)
     assert 'going on after 6' in said[0] and len(again) == 6
     plain = photos(tmp_path)
@@ -204,8 +204,8 @@ def test_damaged_pixels_are_found_and_made_again(built):
 def test_a_photo_that_is_replaced_under_its_name_is_decoded_again(built, monkeypatch):
     photo, said, count = built[0] / '3.jpg', [], []
     photo.write_bytes(fake_data.photo(77, 260, 300))
-    real = store.read_image
-    monkeypatch.setattr(store, 'read_image', lambda path: count.append(path) or real(path))
+    real = store.read_listed
+    monkeypatch.setattr(store, 'read_listed', lambda path: count.append(path) or real(path))
     fresh(built, said)
     assert count == [str(photo)] and '1 photos have changed' in said[0]
     fresh(built, said)
