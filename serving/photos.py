@@ -5,10 +5,9 @@ import os
 import pathlib
 import warnings
 
-from PIL import Image, ImageOps
-
 from core.errors import UserError
-from datasets.pictures import SUFFIXES, BadImage, decode, read_image
+from core.text import printable
+from datasets.pictures import SUFFIXES, BadImage, Image, ImageOps, decode, read_image
 from serving.store import File
 
 # What is taken from outside, by content: the type that a browser is told, and the suffix of a new file.
@@ -39,7 +38,7 @@ def scan(root):
     """
     root = pathlib.Path(root)
     if not root.is_dir():
-        raise UserError(f'--images={root} is not a folder')
+        raise UserError(f'--images={printable(root)} is not a folder. Fix: the folder that holds the photos')
     found = []
     for folder, inside, names in os.walk(root, onerror=_refuse):
         if 'images.sqlite' in names:
@@ -56,7 +55,8 @@ def scan(root):
             except OSError:         # a link that leads nowhere, or a file that went away this moment
                 continue
     if not found:
-        raise UserError(f'--images={root} holds no picture (a file with one of {" ".join(SUFFIXES)})')
+        raise UserError(f'--images={printable(root)} holds no picture. Fix: a folder with photos, files ending in '
+                        f'{" ".join(SUFFIXES)}')
     return sorted(found)
 
 

@@ -4,12 +4,14 @@ import difflib
 from collections import namedtuple
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from core.errors import UserError
+from core.lazy import lazy
 from evaluation.plots.panels import BORDER, CELL, FOOT, GAP, QUERY_GAP
 from evaluation.plots.style import fit_text, font, letterbox, save_image
 from serving import photos
+
+Image, ImageDraw = lazy('PIL.Image'), lazy('PIL.ImageDraw')
 
 Hit = namedtuple('Hit', 'id path label distance')
 Hit.__doc__ = 'A picture that was found, with its Euclidean distance to the query.'

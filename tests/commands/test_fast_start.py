@@ -8,9 +8,10 @@ import sys
 import pytest
 
 import main
+from commands.cli import COMMANDS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HEAVY = {'mxnet', 'gluoncv', 'pandas', 'faiss', 'sklearn', 'matplotlib', 'cv2', 'scipy', 'requests', 'tensorboardX'}
+HEAVY = set('mxnet gluoncv pandas faiss sklearn matplotlib cv2 scipy requests tensorboardX PIL'.split())
 
 
 def start(code, *argv):
@@ -28,6 +29,14 @@ def test_nothing_heavy_is_imported(line):
                  'print("LOADED", *sorted(sys.modules))', *line.split())
     loaded = set(done.stdout.rpartition('LOADED')[2].split())
     assert loaded and not HEAVY & loaded, done.stderr
+
+
+def test_the_help_of_every_command_imports_nothing_heavy():
+    code = ('import sys, main\nfor name in sys.argv[1:]:\n    try:\n        main.main([name, "--help"])\n'
+            '    except SystemExit:\n        pass\n    print("LOADED", name, *sorted(sys.modules))')
+    lines = [line.split()[1:] for line in start(code, *COMMANDS).stdout.splitlines() if line.startswith('LOADED')]
+    assert [line[0] for line in lines] == list(COMMANDS)
+    assert {line[0]: HEAVY & set(line) for line in lines if HEAVY & set(line)} == {}
 
 
 def test_a_report_needs_no_mxnet(tmp_path):
