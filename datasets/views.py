@@ -49,6 +49,35 @@ def picture(item) -> np.ndarray:
     return array
 
 
+def embedded(images, transform, forward, dim: int, batch_size: int = 32) -> np.ndarray:
+    """Embeddings of pictures, in their order: what `Embedder` and every serving engine do.
+
+    Parameters
+    ----------
+    images : as for `as_list`; pictures of any size
+    transform : test view of datasets.transforms
+    forward : function uint8 (n, S, S, 3) -> float32 (n, D)
+    dim : D
+    batch_size : pictures in a forward pass
+
+    Returns
+    -------
+    float32 (n, D)
+
+    Raises
+    ------
+    UserError : a file that cannot be read (named), or an array of another kind
+
+    Example
+    -------
+    >>> picture = np.full((5, 7, 3), 2, np.uint8)
+    >>> embedded([picture] * 3, lambda image, rng: image, lambda batch: batch.mean(axis=(1, 2)), 3).shape
+    (3, 3)
+    """
+    parts = [forward(batch) for batch in batches(images, transform, batch_size)]
+    return np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
+
+
 def batches(images, transform, batch_size: int = 32, workers: int = 0) -> Iterator[np.ndarray]:
     """uint8 (n, S, S, 3), n <= batch_size, in the order of `images`; the next batch is read while one is used.
 

@@ -41,22 +41,8 @@ class Embedder:
         self.dim = self.forward(blank).shape[1]
 
     def __call__(self, images) -> np.ndarray:
-        """Embeddings of pictures, in their order.
-
-        Parameters
-        ----------
-        images : a path, a list of paths, uint8 (H, W, 3), uint8 (n, H, W, 3) RGB, or a list of such arrays; of any size
-
-        Returns
-        -------
-        float32 (n, D)
-
-        Raises
-        ------
-        UserError : a file that cannot be read (named), or an array of another kind
-        """
-        parts = [self.forward(batch) for batch in views.batches(images, self.view, self.batch_size)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+        """float32 (n, D) of a path, a list of paths, or uint8 pictures of any size: see datasets.views.embedded."""
+        return views.embedded(images, self.view, self.forward, self.dim, self.batch_size)
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
         """uint8 (n, S, S, 3), already through the test view -> float32 (n, D)."""

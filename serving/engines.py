@@ -50,23 +50,8 @@ class Engine:
         raise NotImplementedError(f'{type(self).__name__} must define forward')
 
     def embed(self, images, batch_size: int = 32) -> np.ndarray:
-        """Embeddings of pictures, in their order.
-
-        Parameters
-        ----------
-        images : a path, a list of paths, uint8 (H, W, 3), uint8 (n, H, W, 3) RGB, or a list of such arrays; any size
-        batch_size : pictures in a forward pass
-
-        Returns
-        -------
-        float32 (n, D)
-
-        Raises
-        ------
-        UserError : a file that cannot be read (named), or an array of another kind
-        """
-        parts = [self.forward(batch) for batch in views.batches(images, self.view, batch_size)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+        """float32 (n, D) of a path, a list of paths, or uint8 pictures of any size: see datasets.views.embedded."""
+        return views.embedded(images, self.view, self.forward, self.dim, batch_size)
 
     def describe(self) -> str:
         """One line for people."""
@@ -102,11 +87,11 @@ class _File(Engine):
         told = read_metadata(file)
         try:
             super().__init__(int(told['dim']), int(told['image_size']), told['transform'], told['model_hash'])
-        except KeyError as error:
+            self.head = json.loads(told.get('description', '{}')).get('head')
+        except (KeyError, ValueError, AttributeError) as error:
             raise UserError(f'{file} was not written by `main.py export`: its metadata lack {error}. Fix: python3 '
                             'main.py export --checkpoint=RUN --format=onnx --output=FILE.onnx') from error
         self.precision = told.get('precision', 'float32')
-        self.head = json.loads(told.get('description', '{}')).get('head')
 
 
 class ONNXRuntime(_File):

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from core.errors import UserError
-from serving.store import VERSION, Image, Known
+from serving.store import VERSION, Image, Known, checked
 
 IMAGES, ABOUT = 'images', 'images_about'
 FIELDS = ['id', 'path', 'label', 'size', 'mtime_ns']
@@ -234,12 +234,7 @@ class MilvusIndex:
 
     def add(self, files, vectors):
         """Add or replace pictures; acknowledged by Milvus when this returns. Returns their ids."""
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        if vectors.shape != (len(files), self.dim):
-            raise UserError(f'{self.address} holds vectors of {self.dim} numbers, the model gives '
-                            f'{vectors.shape[-1]}: they do not belong together')
-        if not np.isfinite(vectors).all():
-            raise UserError('the model gives vectors with NaN or Inf: nothing was added')
+        vectors = checked(vectors, len(files), self.dim, self.address)
         long = [file.path for file in files if max(len(file.path.encode()), len(file.label.encode())) > LONGEST]
         if long:
             raise UserError(f'{long[0][:80]}... is longer than {LONGEST} bytes, which this index of Milvus holds')

@@ -22,6 +22,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files import sync_folder
+from evaluation.checks import squared_norms
 from serving import disk
 from serving.schema import COLUMNS, SCHEMA, VERSION
 
@@ -31,6 +32,18 @@ Known = namedtuple('Known', 'id size mtime_ns deleted')
 Known.__doc__ = 'What an index knows of a path: enough to see whether the file changed since.'
 File = namedtuple('File', 'path label size mtime_ns')
 File.__doc__ = 'A picture to add: path relative to the indexed folder.'
+
+
+def checked(vectors, count, dim, place):
+    """float32 (count, dim) of what a model gave for an index at `place`. Raises UserError for anything else."""
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    if vectors.shape != (count, dim):
+        raise UserError(f'{place} holds vectors of {dim} numbers, the model gives '
+                        f'{vectors.shape[-1] if vectors.ndim == 2 else vectors.shape}: they do not belong together. '
+                        'Fix: the checkpoint that the index was made with, or another --index')
+    if count:
+        squared_norms(vectors, what='nothing was added: the vectors of the model')
+    return vectors
 
 
 class Damaged(UserError):
@@ -228,7 +241,7 @@ class Store:
         ------
         UserError : another dimension, a value that is no number, a full disk; the index is then what it was
         """
-        vectors = self._checked(vectors, len(files))
+        vectors = checked(vectors, len(files), self.vectors.dim, self.folder)
         with self._guard, self._plain_errors():
             first = self.vectors.rows
             try:
@@ -248,15 +261,6 @@ class Store:
                 raise
             self.vectors.rows = first + len(files)
             return [self._select('select id from images where path = ?', (file.path,))[0][0] for file in files]
-
-    def _checked(self, vectors, count):
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        if vectors.shape != (count, self.vectors.dim):
-            raise UserError(f'{self.folder} holds vectors of {self.vectors.dim} numbers, the model gives '
-                            f'{vectors.shape[-1] if vectors.ndim == 2 else vectors.shape}: they do not belong together')
-        if not np.isfinite(vectors).all():
-            raise UserError('the model gives vectors with NaN or Inf: nothing was added')
-        return vectors
 
     def delete(self, ids):
         """Delete images for good: the path is remembered, and `index` leaves it out until the file changes."""

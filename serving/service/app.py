@@ -26,6 +26,7 @@ from serving.service.bodies import Pictures
 from serving.service.gate import Gate
 from serving.service.library import Library, check_label
 from serving.service.settings import Metrics, Settings
+from serving.store import checked
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / 'page'
 LARGEST = 2 ** 53             # of an id, which JavaScript can hold
@@ -154,9 +155,10 @@ def create_app(index, encoder, settings=None):
             image_of(wanted.id)
             return library.vector(wanted.id)
         vector = np.asarray(wanted.vector, np.float32)
-        if vector.shape != (encoder.dim,) or not np.isfinite(vector).all():
-            raise HTTPException(422, f'vector: {encoder.dim} finite numbers are needed, not {len(vector)}')
-        return vector
+        try:
+            return checked(vector[None], 1, encoder.dim, 'the index')[0]
+        except UserError:
+            raise HTTPException(422, f'vector: {encoder.dim} finite numbers are needed, not {len(vector)}') from None
 
     @app.get('/images', summary='Images by id')
     def listed(after: int = Query(0, ge=0, le=LARGEST), limit: int = Query(60, ge=1, le=1000),
