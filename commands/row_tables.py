@@ -1,14 +1,12 @@
 """What is shown of the rows of recipes/: published figures, expected cost, the comparison with what was measured."""
 
-import contextlib
-import json
 import pathlib
 import statistics
 
 import recipes
 from commands import layers
 from commands.words import words_of
-from core.files import write_atomic
+from core.files import read_json, write_atomic
 from core.text import count
 from datasets.benchmarks import BENCHMARKS
 from evaluation.report import published, runs, tables
@@ -99,9 +97,9 @@ def listing(rows, flags=()):
         if row.note:
             lines.append('    ' + row.note)
         for entry in figures(args, row.evaluate, known):
-            lines.append('    published: {}   ({}, {}; {})'.format(
-                ', '.join(f'{tables.metric_title(key)} {value:g}' for key, value in entry['values'].items()) or 'none',
-                entry['table'], entry['method'], entry['confidence']))
+            values = ', '.join(f'{tables.metric_title(key)} {value:g}' for key, value in entry['values'].items())
+            lines.append(f'    published: {values or "none"}   ({entry["table"]}, {entry["method"]}; '
+                         f'{entry["confidence"]})')
         ours = measured(pathlib.Path('runs/rows'), row)
         lines.append('    ours: ' + (ours or 'not yet measured'))
     lines += ['', 'GPU-hours: one GPU of the papers\' time, evaluations included; assumed, not measured here.']
@@ -120,9 +118,10 @@ def scores(folders, place):
     """{metric: (mean, spread or None)} of the evaluations in some run folders; metrics that all of them have."""
     parts = []
     for folder in folders:
-        with contextlib.suppress(FileNotFoundError):
-            selection = json.loads((folder / place / 'result.json').read_text())['selection']
-            parts.append(runs.metrics(next(part for part in selection.values() if part)))
+        if (folder / place / 'result.json').exists():
+            selection = read_json(folder / place / 'result.json').get('selection')
+            parts += [runs.metrics(part) for part in list(selection.values() if isinstance(selection, dict) else ())
+                      if part][:1]
     names = [name for name in (parts[0] if parts else {}) if all(name in part for part in parts)]
     return {name: (statistics.fmean(part[name] for part in parts),
                    statistics.stdev(part[name] for part in parts) if len(parts) > 1 else None) for name in names}

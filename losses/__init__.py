@@ -45,4 +45,4 @@ def get_loss(name: str) -> type[Criterion]:
 def add_args(group: Any) -> None:
     """Add the flag that chooses a loss; the chosen class then adds its own."""
     group.add_argument('--loss', default='hphn_triplet', metavar='NAME',
-                       help='loss function: {} (default: %(default)s)'.format(', '.join(sorted(LOSSES))))
+                       help=f'loss function: {", ".join(sorted(LOSSES))} (default: %(default)s)')

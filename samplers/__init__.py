@@ -56,7 +56,7 @@ def check_negatives(args, needed):
 def add_args(group):
     """Flags of all samplers; the chosen class then adds its own."""
     group.add_argument('--sampler', default='pk', metavar='NAME',
-                       help='batch construction: {}; the default is that of the loss'.format(', '.join(SAMPLERS)))
+                       help=f'batch construction: {", ".join(SAMPLERS)}; the default is that of the loss')
     group.add_argument('--batch_size', '--training_batch_size', '-b', dest='batch_size', type=bounded(int, 1),
                        default=128, help='images in a batch')
 

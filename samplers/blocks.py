@@ -66,9 +66,9 @@ class Blocks(Sampler):
         add_num_instances(group, 5)
         group.add_argument('--blocks', choices=sorted(BLOCKS), default='cub',
                            help='how the classes of a batch are chosen; *_in: all from one super class')
+        originals = ', '.join(f'{name} {BLOCKS[name][0]}' for name in sorted(BLOCKS))
         group.add_argument('--batches_per_epoch', type=bounded(int, 0), default=0, metavar='N',
-                           help="batches in an epoch; 0: the original's, {}".format(
-                               ', '.join(f'{name} {BLOCKS[name][0]}' for name in sorted(BLOCKS))))
+                           help=f"batches in an epoch; 0: the original's, {originals}")
 
     @classmethod
     def from_args(cls, args, labels, super_label=None):

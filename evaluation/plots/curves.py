@@ -7,7 +7,7 @@ import numpy as np
 from core.errors import UserError
 from core.lazy import lazy
 from core.normalize import unit_rows
-from evaluation.plots.style import COLORS, LINES, check, class_name, legend, look, save_figure, styled
+from evaluation.plots.style import COLORS, LINES, check, class_name, color_and_marker, legend, save_figure, styled
 
 figures = lazy('matplotlib.figure')
 ticker = lazy('matplotlib.ticker')
@@ -89,7 +89,7 @@ def recall_curves(runs: dict, path, k: int = 1, baselines: dict | None = None) -
     left, right = figure.subplots(1, 2, sharey=True)
     drawn, shown = False, []
     for i, (name, logs) in enumerate(as_lists(runs).items()):
-        (color, marker), line = look(i), LINES[(i // 7) % 4]
+        (color, marker), line = color_and_marker(i), LINES[(i // 7) % 4]
         for j, log in enumerate(logs):
             step, minutes, recall = series(log, k)
             drawn |= bool(len(step))

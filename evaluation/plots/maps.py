@@ -8,7 +8,8 @@ from core.errors import UserError
 from core.lazy import lazy
 from core.normalize import unit_rows
 from core.text import count
-from evaluation.plots.style import COLORS, GREY, check, class_name, legend, look, rgb, save_figure, save_image, styled
+from evaluation.plots import style
+from evaluation.plots.style import COLORS, GREY, check, class_name, legend, rgb, save_figure, save_image, styled
 
 Image = lazy('PIL.Image')
 ImageDraw = lazy('PIL.ImageDraw')
@@ -92,7 +93,7 @@ def tsne(embeddings, labels, path, names=None, max_classes_in_legend: int = 21, 
         dots = axes.scatter(points[rest, 0], points[rest, 1], s=0.6 * area, c=GREY, linewidths=0, rasterized=True)
         handles.append((dots, count(len(classes) - len(chosen), 'other class', 'other classes')))
     for i, label in enumerate(chosen):
-        color, marker = look(i)
+        color, marker = style.color_and_marker(i)
         mine = shown == label
         dots = axes.scatter(points[mine, 0], points[mine, 1], s=area, c=color, marker=marker, edgecolors='white',
                             linewidths=0.3 if area > 12 else 0, rasterized=True)

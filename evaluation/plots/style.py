@@ -45,12 +45,12 @@ def styled(function):
     return wrapper
 
 
-def look(i: int) -> tuple[str, str]:
+def color_and_marker(i: int) -> tuple[str, str]:
     """(color, marker) of class or run i. The first 7 differ in both, the first 56 in at least one.
 
     Example
     -------
-    >>> look(0), look(7)
+    >>> color_and_marker(0), color_and_marker(7)
     (('#0072B2', 'o'), ('#0072B2', '^'))
     """
     return COLORS[i % len(COLORS)], MARKERS[(i % len(COLORS) + i // len(COLORS)) % len(MARKERS)]

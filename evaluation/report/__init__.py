@@ -68,7 +68,7 @@ def write(folders, output: str = '', title: str = '', published_file=published.F
         files['page'] = write_atomic(output, whole)
         files['table'] = write_atomic(output.with_suffix('.md'), text)
     except OSError as error:
-        raise UserError(f'--output={output}: cannot write there ({error.strerror})') from error
+        raise UserError(f'--output={output}: cannot write there ({error.strerror}). Fix: another --output') from error
     return text, files
 
 

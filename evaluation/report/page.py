@@ -64,8 +64,8 @@ def page(title: str, about: str, groups: list, names: list, tables, rows: list, 
              'deviation over seeds. Every number says which epoch it is from; a published number says where it was '
              'read.</p>']
     if notes:
-        parts.append('<div class="note"><p>Notes</p><ul>{}</ul></div>'.format(
-            ''.join(f'<li>{escape(note)}</li>' for note in notes)))
+        items = ''.join(f'<li>{escape(note)}</li>' for note in notes)
+        parts.append(f'<div class="note"><p>Notes</p><ul>{items}</ul></div>')
     for data, header, lines in tables:
         mine = [i for i, one in enumerate(groups) if one.data == data]
         parts.append(f'<h2>{escape(data)}</h2>')
@@ -88,11 +88,12 @@ def table(header: list, lines: list) -> str:
     numbers = [all(NUMBER.fullmatch(str(line[i])) for line in lines) for i in range(len(header))]
 
     def row(tag, cells, kind=''):
-        return '<tr{}>{}</tr>'.format(kind, ''.join('<{0}{1}>{2}</{0}>'.format(
-            tag, ' class="number"' if number else ' class="words"' if len(str(cell)) > 12 else '',
-            escape(cell)) for cell, number in zip(cells, numbers)))
+        kinds = [' class="number"' if number else ' class="words"' if len(str(cell)) > 12 else ''
+                 for cell, number in zip(cells, numbers)]
+        inner = ''.join(f'<{tag}{one}>{escape(cell)}</{tag}>' for cell, one in zip(cells, kinds))
+        return f'<tr{kind}>{inner}</tr>'
     body = [row('td', line, ' class="published"' if str(line[0]).startswith('published') else '') for line in lines]
-    return '<div class="wide"><table>{}{}</table></div>'.format(row('th', header), ''.join(body))
+    return f'<div class="wide"><table>{row("th", header)}{"".join(body)}</table></div>'
 
 
 def curves(groups: list, names: list) -> str:
@@ -122,10 +123,10 @@ def section(one, name: str, rows: list) -> str:
     parts = [f'<h3>{escape(heading)}</h3>'] + ([f'<p>{escape(apart)}</p>'] if apart else [])
     parts.append(f'<p><code>{escape(one.command)} --seed=S</code></p>')
     for entry in published.sources(rows, one.args):
-        where = '{}, {}, {}'.format(entry['paper'], entry['table'], entry['method'])
+        where = f'{entry["paper"]}, {entry["table"]}, {entry["method"]}'
         unlike = entry['differences']
-        text = 'Settings that differ from {}: {}'.format(where, '; '.join(unlike)) if unlike else (
-            f'No known setting differs from {where}')
+        text = (f'Settings that differ from {where}: {"; ".join(unlike)}' if unlike else
+                f'No known setting differs from {where}')
         parts.append(f'<p>{escape(text)}</p>')
     if not published.sources(rows, one.args):
         parts.append('<p>No published figure for this data set and method.</p>')
@@ -138,7 +139,7 @@ def section(one, name: str, rows: list) -> str:
         files = files[-1:] if pattern.startswith('test_epoch') else files
         pictures += [figure(file, f'{caption} ({file.stem}, seed {one.seeds[0]})', 540) for file in files]
     if pictures:
-        parts.append('<details open><summary>Figures</summary>{}</details>'.format(''.join(pictures)))
+        parts.append(f'<details open><summary>Figures</summary>{"".join(pictures)}</details>')
     return '\n'.join(parts)
 
 
@@ -150,7 +151,7 @@ def seed_table(one) -> str:
         for rule in one.rules():
             part = run.result['selection'][rule]
             mine = metrics(part)
-            lines.append([seed, '{}: {}'.format(RULES[rule], part.get('epoch', '?')),
+            lines.append([seed, f'{RULES[rule]}: {part.get("epoch", "?")}',
                           *(percent((mine[m], None)) if m in mine else '–' for m in names), run.folder])
     return table(['seed', 'epoch', *(metric_title(m, short=True) + ' %' for m in names), 'run folder'], lines)
 
@@ -170,6 +171,7 @@ def figure(path, caption: str, widest: int = 900) -> str:
         packed.append((len(buffer.getvalue()), kind, buffer.getvalue()))
     # photographs are far smaller as JPEG; line art stays PNG
     _, kind, data = packed[1] if packed[1][0] < 0.5 * packed[0][0] else packed[0]
-    source = 'data:image/{};base64,{}'.format(kind.lower(), base64.b64encode(data).decode('ascii'))
-    return '<figure><img alt="{0}" width="{1}" src="{2}"><figcaption>{0}</figcaption></figure>'.format(
-        escape(caption), min(image.width, widest), source)
+    source = f'data:image/{kind.lower()};base64,{base64.b64encode(data).decode("ascii")}'
+    words = escape(caption)
+    return (f'<figure><img alt="{words}" width="{min(image.width, widest)}" src="{source}"><figcaption>{words}'
+            '</figcaption></figure>')

@@ -32,7 +32,7 @@ def load(path=FILE) -> list[dict]:
     except OSError as error:
         raise UserError(f'--published={path} cannot be read ({error.strerror})') from error
     if not rows or tuple(rows[0]) != COLUMNS:
-        raise UserError('--published={} must have the columns {}'.format(path, ','.join(COLUMNS)))
+        raise UserError(f'--published={path} must have the columns {",".join(COLUMNS)}')
     return rows
 
 

@@ -88,8 +88,8 @@ def read(folder, resolve=str) -> FinishedRun:
     log = read_log(folder / 'log.jsonl')
     if not (folder / 'result.json').exists():
         epochs = [record['epoch'] for record in log if record.get('kind') == 'epoch' and 'epoch' in record]
-        raise ValueError('unfinished: it has no result.json{}'.format(
-            f' (last complete epoch {epochs[-1]})' if epochs else ''))
+        last = f' (last complete epoch {epochs[-1]})' if epochs else ''
+        raise ValueError(f'unfinished: it has no result.json{last}')
     result = load_json(folder / 'result.json')
     if 'selection' not in result and 'recall' in result:
         result['selection'] = {'evaluated': {key: value for key, value in result.items() if key != 'args'}}
@@ -162,14 +162,14 @@ def data_title(args: dict, titles: dict) -> str:
     name = args['data_name']
     title = titles.get(name, name)
     if name == 'glyphs':
-        title = 'glyphs ({} level, {} classes, {} drawings each)'.format(
-            *(args.get('glyphs_' + key, '?') for key in ('level', 'classes', 'instances')))
+        level, classes, drawings = (args.get('glyphs_' + key, '?') for key in ('level', 'classes', 'instances'))
+        title = f'glyphs ({level} level, {classes} classes, {drawings} drawings each)'
     if name == 'folder' and args.get('data_dir'):
-        title = 'folder {}'.format(pathlib.Path(args['data_dir']).name)
+        title = f'folder {pathlib.Path(args["data_dir"]).name}'
     if args.get('crop_box') in (True, 'true'):
         title += ', cut to boxes'
     if args.get('val_classes'):
-        title += ', {:g} training classes held out'.format(args['val_classes'])
+        title += f', {args["val_classes"]:g} training classes held out'
     return title
 
 

@@ -61,7 +61,7 @@ def report_tables(groups: list, names: list, rows: list, frozen: dict) -> list[t
                 if source_text(entry) + entry['method'] in told:    # beside a setting that it is compared with as well
                     continue
                 told.append(source_text(entry) + entry['method'])
-                cells = ['{:g}'.format(entry['values'][m]) if m in entry['values'] else DASH for m in metrics]
+                cells = [f'{entry["values"][m]:g}' if m in entry['values'] else DASH for m in metrics]
                 lines.append(['published: ' + entry['method'], DASH, DASH, 'as published', *cells, source_text(entry)])
             baselines = one.baselines()
             if i in frozen and not any(name.startswith('frozen') for name in baselines):
@@ -70,7 +70,7 @@ def report_tables(groups: list, names: list, rows: list, frozen: dict) -> list[t
                 cells = tuple(percent((scores[m], None)) if m in scores else DASH for m in metrics)
                 before.setdefault((name, cells), []).append(names[i])
         for (name, cells), settings in before.items():
-            shared = '' if len(settings) == len(mine) else ' ({})'.format(', '.join(settings))
+            shared = '' if len(settings) == len(mine) else f' ({", ".join(settings)})'
             lines.append([name + shared, DASH, '0', 'before training', *cells, 'this suite'])
         tables.append((title, header, lines))
     return tables
@@ -78,7 +78,7 @@ def report_tables(groups: list, names: list, rows: list, frozen: dict) -> list[t
 
 def source_text(entry: dict) -> str:
     """Where a published line comes from and how sure it is."""
-    text = '{}, {} ({}: {})'.format(entry['paper'], entry['table'], entry['confidence'], entry['source'])
+    text = f'{entry["paper"]}, {entry["table"]} ({entry["confidence"]}: {entry["source"]})'
     return text + (' – ' + entry['note'] if entry['note'] else '')
 
 
@@ -157,7 +157,7 @@ def read_csv(path) -> list[dict]:
         rows = [{key: as_written(value or '') for key, value in row.items() if key} for row in reader]
     lacking = [c for c in BEFORE + AFTER if c not in (reader.fieldnames or []) and c != 'updates']    # came later
     if lacking:
-        raise UserError('{} is not a results file: it lacks the columns {}'.format(path, ', '.join(lacking)))
+        raise UserError(f'{path} is not a results file: it lacks the columns {", ".join(lacking)}')
     return [dict({'updates': ''}, **row) for row in rows]
 
 
@@ -174,8 +174,8 @@ def append_csv(path, rows: list) -> None:
         key = tuple(row[k] for k in KEY)
         old = set(table.get(key, {}).get('seeds', '').split())
         if not old <= set(row['seeds'].split()):
-            raise UserError('{} already holds this setting with seeds {}: {}. Fix: report those runs together with the '
-                            'new ones, or delete the row'.format(path, ' '.join(sorted(old)), row['command']))
+            raise UserError(f'{path} already holds this setting with seeds {" ".join(sorted(old))}: {row["command"]}. '
+                            'Fix: report those runs together with the new ones, or delete the row')
         table[key] = row
     everything = list(table.values())
     try:
@@ -184,7 +184,7 @@ def append_csv(path, rows: list) -> None:
             writer.writeheader()
             writer.writerows({key: harmless(value) for key, value in row.items()} for row in everything)
     except OSError as error:
-        raise UserError(f'--csv={path}: cannot write there ({error.strerror})') from error
+        raise UserError(f'--csv={path}: cannot write there ({error.strerror}). Fix: another file') from error
 
 
 def readme_table(csv_file=RESULTS) -> str:
@@ -208,13 +208,12 @@ def readme_table(csv_file=RESULTS) -> str:
             cells = {row['epoch_rule']: cell(row, metric) for row in same}
             first = same[0]
             lines.append([first['method'],
-                          '{backbone}, {image_size} px, {embed_dim}-d'.format(**first), first['seeds'],
+                          f'{first["backbone"]}, {first["image_size"]} px, {first["embed_dim"]}-d', first['seeds'],
                           first['updates'] or DASH,
                           cell(first, 'frozen_' + metric), *(cells.get(rule, DASH) for rule in rules),
                           first['images_per_second'] or DASH, first['commit']])
-        blocks.append('**{}**: {} in %, mean ± standard deviation over seeds\n\n{}'.format(
-            data, metric.replace('recall', 'Recall') if metric.startswith('recall') else metric_title(metric),
-            markdown(header, lines)))
+        words = metric.replace('recall', 'Recall') if metric.startswith('recall') else metric_title(metric)
+        blocks.append(f'**{data}**: {words} in %, mean ± standard deviation over seeds\n\n{markdown(header, lines)}')
     return '\n\n'.join(blocks) or 'No results yet.'
 
 
@@ -238,4 +237,4 @@ def write_readme(readme=README, csv_file=RESULTS) -> None:
     try:
         write_atomic(readme, before + '\n' + readme_table(csv_file) + '\n' + after)
     except OSError as error:
-        raise UserError(f'--readme={readme}: cannot write there ({error.strerror})') from error
+        raise UserError(f'--readme={readme}: cannot write there ({error.strerror}). Fix: another file') from error

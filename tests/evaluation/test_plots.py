@@ -243,8 +243,8 @@ def test_drawing_leaves_the_callers_matplotlib_settings_alone(tmp_path):
 
 
 def test_the_first_56_looks_are_different():
-    assert len({style.look(i) for i in range(56)}) == 56
-    assert len({style.look(i)[0] for i in range(7)}) == len({style.look(i)[1] for i in range(7)}) == 7
+    assert len({style.color_and_marker(i) for i in range(56)}) == 56
+    assert all(len({style.color_and_marker(i)[k] for i in range(7)}) == 7 for k in (0, 1))
 
 
 LOG = [{'kind': 'epoch', 'epoch': 0, 'step': 24, 'seconds': 3.0, 'recall': {'1': 0.5}, 'loss': 1.0}]
