@@ -1,6 +1,5 @@
 """`python3 main.py export`: a trained network, or a pretrained trunk, as a file that needs no MXNet."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 import datasets
 from commands import layers
 from core.errors import UserError
+from core.files import check_writable, read_json
 from core.flags import bounded
 from datasets import views
 from datasets.pictures import SUFFIXES
@@ -50,6 +50,7 @@ def run(args):
         raise UserError(f'--output={output}: the name of an ONNX file must end in .onnx')
     if args.format != 'onnx' and args.precision != 'float32':
         raise UserError(f'--precision={args.precision} is for --format=onnx, not {args.format}')
+    check_writable(output, '--output')
     net = network.embedder.net
     net.transform = network.transform
     batch = pictures(network, data, args.images, CHECKED) if args.format == 'onnx' else None
@@ -85,7 +86,7 @@ def run_data(folder, images):
              'flags': flags, 'epoch': state.get('epoch'), 'last': state.get('last'), 'best': state.get('best')}
     result = checkpoint.run_of(folder) / 'result.json'
     if result.is_file():
-        told = json.loads(result.read_text(encoding='utf-8'))
+        told = read_json(result)
         facts.update({key: told[key] for key in ('commit', 'command', 'recall', 'best_recall') if key in told})
     if images:
         return None, facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import pathlib
 import shlex
@@ -11,6 +10,7 @@ import statistics
 
 from commands import children
 from core.errors import UserError, pick_name
+from core.files import read_json
 from core.flags import ints, path
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -96,7 +96,10 @@ def run(args) -> int:
                                    [*command, f'--seed={seed}', f'--save_dir={place}'])
             if status:
                 return status
-        results.append(json.loads((place / 'result.json').read_text(encoding='utf-8'))['selection']['last'])
+        try:
+            results.append(read_json(place / 'result.json')['selection']['last'])
+        except (KeyError, TypeError) as error:
+            raise UserError(f'{place / "result.json"} is damaged: it lacks {error}. Fix: remove {place}') from error
     print(f'\n{name} ({row["data"]}), {RULE}; old: seeds {row["seeds"]}, commit {row["commit"]}; new: seeds '
           f'{" ".join(map(str, seeds))}\n\n{comparison(row, results)}\n-> {folder}')
     return 0

@@ -27,7 +27,7 @@ from commands.children import STOPPED, call
 from commands.row_tables import resolved
 from commands.words import absolute, flag_of, join_values, plain, short_name, words_of
 from core.errors import UserError, pick_name
-from core.files import write_atomic
+from core.files import read_json, write_atomic
 from datasets.benchmarks import BENCHMARKS
 from engine import checkpoint
 from evaluation.report import runs
@@ -107,8 +107,8 @@ def seeds(options):
             raise ValueError
         return (int(first) if first is not None else None, number)
     except ValueError:
-        raise UserError('--seed and --seeds are whole numbers, --seeds at least 1: got {}'.format(
-            ' '.join(f'--{key}={options[key]}' for key in ('seed', 'seeds') if key in options))) from None
+        given = ' '.join(f'--{key}={options[key]}' for key in ('seed', 'seeds') if key in options)
+        raise UserError(f'--seed and --seeds are whole numbers, --seeds at least 1: got {given}') from None
 
 
 def seeds_of(row, request):
@@ -208,14 +208,14 @@ def train(row, request, seed, folder):
 
 def check_same(folder, args):
     """UserError when the run in the folder was made with other settings than the row has now."""
-    before = json.loads((folder / 'args.json').read_text())
+    before = read_json(folder / 'args.json')
     now = json.loads(json.dumps(runs.settings(vars(args)), default=str))
     other = {key: (before[key], value) for key, value in now.items() if key in before and before[key] != value
              and key not in PLACES}
     if other:
-        raise UserError('{} was trained with other settings than the row has now: {}. Fix: move that folder away, or '
-                        'give another --save_dir'.format(folder, ', '.join(
-                            f'--{key}={plain(old)} (now {plain(new)})' for key, (old, new) in sorted(other.items()))))
+        changed = ', '.join(f'--{key}={plain(old)} (now {plain(new)})' for key, (old, new) in sorted(other.items()))
+        raise UserError(f'{folder} was trained with other settings than the row has now: {changed}. Fix: move that '
+                        'folder away, or give another --save_dir')
 
 
 def score(row, request, folder):

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
@@ -103,6 +104,28 @@ def write_json(path: str | pathlib.Path, value: Any) -> pathlib.Path:
     return write_atomic(path, json.dumps(value, indent=1, sort_keys=True, default=str) + '\n')
 
 
+def read_json(path: str | pathlib.Path) -> dict:
+    """The dict of a JSON file.
+
+    Raises
+    ------
+    UserError : naming a file that is missing, damaged, or holds something else
+
+    Example
+    -------
+    >>> import tempfile
+    >>> read_json(write_json(tempfile.mkdtemp() + '/a.json', {'b': 1}))
+    {'b': 1}
+    """
+    try:
+        value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f'{path} is damaged or cannot be read ({error})') from error
+    if not isinstance(value, dict):
+        raise UserError(f'{path} is damaged: it holds no JSON object')
+    return value
+
+
 def sync_folder(folder: str | pathlib.Path) -> None:
     """Ask the disk to keep the names in a folder; a file system that cannot is left alone."""
     with contextlib.suppress(OSError):
@@ -113,13 +136,14 @@ def sync_folder(folder: str | pathlib.Path) -> None:
             os.close(handle)
 
 
-def check_writable(path: str | pathlib.Path, flag: str) -> None:
+def check_writable(path: str | pathlib.Path, flag: str, folder: bool = False) -> None:
     """UserError, before any work is done, when a file or folder could not be written.
 
     Parameters
     ----------
     path : str or Path, what will be written
     flag : str, the flag that names another place, such as '--output'
+    folder : whether a folder will be written
 
     Example
     -------
@@ -127,12 +151,20 @@ def check_writable(path: str | pathlib.Path, flag: str) -> None:
     Traceback (most recent call last):
     core.errors.UserError: /dev/null/x/y cannot be written: /dev/null is no folder. Fix: another --output
     """
-    path = pathlib.Path(path)
-    folder = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-    if folder != path.absolute() and not folder.is_dir():
-        raise UserError(f'{path} cannot be written: {folder} is no folder. Fix: another {flag}')
-    if not os.access(folder, os.W_OK):
-        raise UserError(f'{path} cannot be written: {folder} is read-only. Fix: another {flag}')
+    path = pathlib.Path(path).absolute()
+    try:
+        there = next(parent for parent in (path, *path.parents) if parent.exists())
+        if there == path and not there.is_dir() and not folder:
+            there = path.parent    # a file is replaced by one that is written beside it
+        elif not there.is_dir() or (there == path and not folder):
+            what = 'it is a folder' if there.is_dir() else f'{there} is no folder'
+            raise UserError(f'{path} cannot be written: {what}. Fix: another {flag}')
+        # permissions do not tell all of it: not on /proc, on a read-only mount, on an immutable folder
+        tempfile.TemporaryDirectory(dir=there, prefix='.writable-').cleanup()
+    except OSError as error:
+        read_only = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        reason = f'{there} is read-only' if read_only else f'{error.strerror} in {there}'
+        raise UserError(f'{path} cannot be written: {reason}. Fix: another {flag}') from error
 
 
 def append_log(path: str | pathlib.Path, record: dict) -> None:

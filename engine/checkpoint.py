@@ -18,14 +18,14 @@ import time
 import numpy as np
 
 from core.errors import UserError
-from core.files import sync_folder, write_json
+from core.files import read_json, sync_folder, write_json
 from core.gluon_internals import named_parameters
 from core.runtime import mx, nd
 from core.text import count
 from engine import plans_file
+from engine.state import VERSION, check
 from models import weights
 
-VERSION = 2
 STORE, MANIFEST = 'checkpoints', 'manifest.json'
 
 
@@ -206,6 +206,13 @@ def find(run, which='last'):
     return next((folder for folder in candidates if folder.is_dir() and complete(folder)), None)
 
 
+def check_unused(folder):
+    """UserError when a new run cannot have this folder, because it holds one."""
+    if find(folder) or pathlib.Path(folder, 'result.json').exists():
+        raise UserError(f'--save_dir={folder} already holds a run. Fix: --resume={folder} goes on with it, another '
+                        '--save_dir starts a new one')
+
+
 def locate(source, which='last'):
     """The checkpoint of a run folder, or a checkpoint folder itself.
 
@@ -232,17 +239,6 @@ def run_of(source):
     return parent.parent if parent.name == STORE else parent
 
 
-def read_json(path):
-    """A dict from a JSON file. Raises UserError naming a file that is missing or damaged."""
-    try:
-        value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path} is damaged or cannot be read ({error})') from error
-    if not isinstance(value, dict):
-        raise UserError(f'{path} is damaged: it holds no JSON object')
-    return value
-
-
 def read_args(folder):
     """The flags that the checkpoint was made with. Raises UserError for a damaged file."""
     path = pathlib.Path(folder) / 'args.json'
@@ -258,11 +254,7 @@ def read_state(folder):
     """The loop's state. Raises UserError for a damaged file, or one of a later version."""
     verify(folder, 'state.json')
     state = read_json(pathlib.Path(folder) / 'state.json')
-    if state.get('version') not in range(1, VERSION + 1):
-        raise UserError(f'{folder} has version {state.get("version")}, this program reads version {VERSION} and older')
-    missing = {'epoch', 'step', 'iteration', 'best', 'last', 'num_classes'} - set(state)
-    if missing:
-        raise UserError(f'{folder}/state.json is damaged: it lacks {", ".join(sorted(missing))}')
+    check(state, f'{folder}/state.json')
     return state
 
 

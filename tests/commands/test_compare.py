@@ -92,7 +92,7 @@ def test_every_loss_gets_the_same_conditions(tmp_path):
     (['--losses=margin,npair', '--grid=lr=1e-3,inf'], 'not a finite number'),
     (['--losses=margin,npair', '--fold=1/4'], 'compare sets this flag itself'),
     (['--losses=margin,npair', '--no_flag=1'], '--no_flag=1 is not a flag here'),
-    (['--updates=3'], 'required: --losses'),
+    (['--updates=3'], '--losses is missing'),
 ])
 def test_what_cannot_be_compared_is_said_before_anything_runs(words, said):
     with pytest.raises(UserError, match=said):
