@@ -65,16 +65,15 @@ def work(args, workers):
 def open_run(args, source):
     """The run folder: --save_dir, a new one below runs/, or that of the checkpoint `source`."""
     folder = args.save_dir or new_folder('runs', f'{args.data_name}-{args.loss}')
-    run = Run(folder, vars(args), sys.argv[1:], resumed=bool(source))
-    run.write_json('environment.json', environment(mx))
+    run = Run(folder, vars(args), sys.argv[1:], resumed=bool(source), new=not args.save_dir)
     print(f'run folder: {run.folder}')
     return run
 
 
 def train(args, session, sampler, optimizer, run, source, workers):
     """Train and write what came out. Returns the exit status."""
-    summary.remember(run.folder / 'data.json', session.found, bool(source))
-    session.list_unreadable(run.folder / 'unreadable.txt')
+    if source:
+        summary.check_same(run.folder / 'data.json', session.found)
     data, kept = session.data, {}
 
     def evaluate(epoch):
@@ -115,13 +114,16 @@ def train(args, session, sampler, optimizer, run, source, workers):
                       loss_scale=args.loss_scale or ('dynamic' if args.dtype == 'float16' else None))
     if source:
         trainer.resume(source, args.allow_pickle)
-        print('resumed {} at epoch {}, iteration {}'.format(
-            source, trainer.state['epoch'], trainer.state['iteration']))
+        print(f'resumed {source} at epoch {trainer.state["epoch"]}, iteration {trainer.state["iteration"]}')
+    run.write_json('environment.json', environment(mx))
+    run.write_json('data.json', session.found)
+    session.list_unreadable(run.folder / 'unreadable.txt')
     before = trainer.state.get('baselines', {})
     if args.baselines and not source and workers.rank == 0:
         before = session.before_training()
         for name, recall in before.items():
-            print('before training: {:<30} R@{} {:.4f}'.format(name, *next(iter(recall.items()))), flush=True)
+            k, value = next(iter(recall.items()))
+            print(f'before training: {name:<30} R@{k} {value:.4f}', flush=True)
             for k, value in recall.items():
                 run.board.add_scalar(f'baseline/{name}/R{k}', value, 0)
         trainer.state['baselines'] = before

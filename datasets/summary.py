@@ -7,7 +7,6 @@ import os
 import numpy as np
 
 from core.errors import UserError
-from core.files import write_json
 from core.text import count, printable
 from datasets.scan import inner_folder
 
@@ -47,9 +46,9 @@ def fingerprint(split):
     return hashlib.blake2b(paths + b'\0' + split.labels.tobytes(), digest_size=12).hexdigest()
 
 
-def remember(file, found, resumed):
-    """Keep the summary of a run's data; UserError for a resumed run whose training images are no longer the same."""
-    if resumed and file.exists():
+def check_same(file, found):
+    """UserError when the training images are no longer those of the run whose summary `file` holds."""
+    if file.exists():
         try:
             before = json.loads(file.read_text(encoding='utf-8'))['train']
         except (OSError, ValueError, KeyError, TypeError):      # damaged: nothing to compare with
@@ -60,7 +59,6 @@ def remember(file, found, resumed):
                           for part in (before, now))
             raise UserError(f'the training images are not those of the run that is resumed: {then} then, {here} now. '
                             'Fix: bring the same files back, or start a new run')
-    write_json(file, found)
 
 
 def lines(found):

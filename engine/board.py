@@ -49,8 +49,8 @@ class PatientWriter:
         self.folder, self.pause = pathlib.Path(folder), pause
         name = f'events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}'
         self.file, self.good, self.warned = self.folder / name, 0, False
-        self.waiting, self.size, self.due = [], 0, 0.0
-        self.add_event(Event(wall_time=time.time(), file_version='brain.Event:2'))
+        head = record(Event(wall_time=time.time(), file_version='brain.Event:2').SerializeToString())
+        self.waiting, self.size, self.due = [head], len(head), 0.0    # no file before there is a point
 
     def get_logdir(self):
         """The folder."""
@@ -68,7 +68,7 @@ class PatientWriter:
     def flush(self):
         """Write what waits; never raises for the disk's sake."""
         self.due = time.monotonic() + self.pause
-        if not self.waiting:
+        if len(self.waiting) < (1 if self.good else 2):
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

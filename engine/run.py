@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from core.errors import UserError
-from core.files import append_log, read_log, write_atomic, write_json
+from core.files import append_log, read_json, read_log, write_atomic, write_json
 from engine import board, checkpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -63,19 +63,20 @@ class Run:
     settings : dict of the flags in effect, for args.json and for every checkpoint
     argv : words of the command line
     resumed : whether the run goes on; `rewind` then says from where
+    new : whether the folder was made for this run a moment ago
 
     Raises
     ------
     UserError : the folder holds a run already, another process writes it, or it cannot be written
     """
 
-    def __init__(self, folder, settings, argv=(), resumed=False):
+    def __init__(self, folder, settings, argv=(), resumed=False, new=False):
         self.folder, self.pending, self.warned, self.lock = pathlib.Path(folder), [], False, None
         self.settings, self.argv, self.history, self.words = dict(settings), list(argv), [], list(argv)
-        self.made = not self.folder.exists() or not any(self.folder.iterdir())
-        if not resumed and (checkpoint.find(self.folder) or (self.folder / 'result.json').exists()):
-            raise UserError(f'--save_dir={self.folder} already holds a run. Fix: --resume={self.folder} goes on with '
-                            'it, another --save_dir starts a new one')
+        self.before = set(os.listdir(self.folder)) if self.folder.is_dir() and not new else None
+        self.lacking = [parent for parent in self.folder.absolute().parents if not parent.exists()]
+        if not resumed:
+            checkpoint.check_unused(self.folder)
         try:
             (self.folder / 'figures').mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.folder)
@@ -87,7 +88,8 @@ class Run:
         except OSError as error:
             if self.lock is not None:
                 os.close(self.lock)
-            raise UserError(f'--save_dir={self.folder}: cannot write there ({error.strerror})') from error
+            raise UserError(f'--save_dir={self.folder}: cannot write there ({error.strerror}). Fix: another '
+                            '--save_dir') from error
         self.board = board.Board(str(self.folder / 'tensorboard'))
 
     def record(self, state):
@@ -98,8 +100,8 @@ class Run:
         """
         before, path = {}, self.folder / 'args.json'
         if state is not None and path.exists():
-            before = checkpoint.read_json(path)
-            self.argv, self.history = before.get('argv', self.argv), before.get('history', [])
+            before = read_json(path)
+            self.argv, self.history = told(before, path)
         same = {'resume', 'save_dir', 'dry_run', 'argv', 'history', 'allow_pickle'}
         changed = {key: [before.get(key), value] for key, value in self.settings.items()
                    if before and key not in same and json.dumps(before.get(key), default=str)
@@ -157,18 +159,38 @@ class Run:
         self.board.flush()
 
     def discard(self):
-        """Remove the folder of a start that failed before the first step, if this process made it."""
+        """Remove what a start that failed before the first step has made, and nothing else."""
         self.close()
-        if self.made and checkpoint.find(self.folder) is None and not (self.folder / 'log.jsonl').exists():
+        if checkpoint.find(self.folder) or (self.folder / 'log.jsonl').exists():
+            return
+        if self.before is None:
             shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self.folder.iterdir() if self.before is not None else ():
+            if path.name not in self.before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):      # somebody else has put something there
+            for parent in self.lacking:
+                parent.rmdir()
 
     def close(self):
         """Bring every point to the disk and let others write the folder."""
         self.write_pending()
         self.board.close()
         if self.lock is not None:
+            with contextlib.suppress(OSError):
+                os.truncate(self.lock, 0)
             os.close(self.lock)
         self.lock = None
+
+
+def told(args, path):
+    """(argv, history) of a run's args.json. UserError when they are not what `Run.record` wrote."""
+    argv, history = args.get('argv', []), args.get('history', [])
+    lines = [argv] + [entry.get('argv') if isinstance(entry, dict) else None
+                      for entry in (history if isinstance(history, list) else [None])]
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in lines):
+        raise UserError(f'{path} is damaged: argv and history are no command lines. Fix: remove the file')
+    return argv, history
 
 
 def lock(folder):

@@ -7,7 +7,7 @@ are asked. What depends on the losses seen so far (Plateau, EarlyStopping) has a
 import math
 from collections import namedtuple
 
-from core.errors import pick
+from core.errors import UserError, pick
 
 Position = namedtuple('Position', 'iteration epoch step steps')
 Position.__doc__ = """Where training is: iteration (from 0, over the whole run), epoch (from 0), step (from 0, within
@@ -34,6 +34,13 @@ def poly(lr, end_lr, train_iters, power=1.0):
         share = min(iteration, train_iters) / train_iters
         return (lr - end_lr) * (1.0 - share) ** power + end_lr
     return at
+
+
+def check_epochs(start_epoch, epochs):
+    """UserError unless there is an epoch to train."""
+    if start_epoch >= epochs:
+        raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
+                        f'--epochs={epochs}. Fix: a larger --epochs')
 
 
 class Schedule:

@@ -10,7 +10,7 @@ NUMBER, NOTHING = (int, float), type(None)
 NEEDED = {'epoch': (int,), 'step': (int,), 'iteration': (int,), 'num_classes': (int,), 'best': (dict,), 'last': (dict,)}
 OPTIONAL = {**dict.fromkeys(('loss_sum', 'loss_count', 'seconds', 'images', 'wait_seconds', 'time'), NUMBER),
             'epoch_loss': (*NUMBER, NOTHING), 'started': (bool,), 'optimizers': (list,),
-            **dict.fromkeys(('schedule', 'stopping', 'baselines'), (dict, NOTHING))}
+            **dict.fromkeys(('schedule', 'stopping', 'loss_scale', 'baselines'), (dict, NOTHING))}
 
 
 def check(state, file):

@@ -21,7 +21,7 @@ from engine.decay import DecayWatch
 from engine.interrupts import Interrupted, Signals
 from engine.loss_scale import LossScale
 from engine.progress import Progress
-from engine.schedule import Average, EarlyStopping, Position
+from engine.schedule import Average, EarlyStopping, Position, check_epochs
 from engine.update import Update
 from engine.workers import Alone
 
@@ -65,9 +65,7 @@ class Trainer:
                  ctx=None, epochs, start_epoch=0, train_iters=0, early_stopping=0, seed=0, start_loader=None,
                  start_batch_size=100, eval_epoch_term=1, eval_iter_term=0, save_epoch_term=1, summary_step=10,
                  caffe_iter_size=1, grad_chunk=0, kvstore='device', workers=None, loss_scale=None):
-        if start_epoch >= epochs:
-            raise UserError(f'--start_epoch={start_epoch} leaves nothing to train: training ends before epoch '
-                            f'--epochs={epochs}. Fix: a larger --epochs')
+        check_epochs(start_epoch, epochs)
         self.net, self.criterion, self.loader, self.sampler = net, criterion, loader, sampler
         self.keeps = net if keeps is None else keeps
         self.schedule, self.run, self.ctx = schedule, run, ctx or [mx.cpu()]
@@ -94,11 +92,20 @@ class Trainer:
 
     def resume(self, folder, allow_pickle=False):
         """Go on from a checkpoint; see engine.checkpoint.restore for allow_pickle."""
-        state, self.plans = checkpoint.restore(folder, self.keeps, self.criterion, self.ctx, self.update, allow_pickle)
+        try:
+            state, self.plans = checkpoint.restore(folder, self.keeps, self.criterion, self.ctx, self.update,
+                                                   allow_pickle)
+            self.schedule.restore(state.get('schedule') or self.schedule.state())
+            self.stopping.restore(state.get('stopping') or self.stopping.state())
+            self.scale.restore(state.get('loss_scale') or self.scale.state())
+        except UserError:
+            raise
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f'{folder}/state.json is damaged: what it says of the optimizers, the schedule and early '
+                            f'stopping does not fit this run ({error!r})') from error
         self.state.update(state, started=True)
-        self.schedule.restore(state.get('schedule') or self.schedule.state())
-        self.stopping.restore(state.get('stopping') or self.stopping.state())
-        self.scale.restore(state.get('loss_scale') or self.scale.state())
+        if not self.finished:       # a sampler may refuse the new flags: before anything in the run folder is changed
+            self.plans = self.plans or self.plan(state['epoch'])
         self.run.rewind(state)
 
     def save(self, *names):

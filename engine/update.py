@@ -141,9 +141,10 @@ class Update:
                     counts.setdefault(device, {}).update(numbers)
             description, names = [dict(description[0], counts=counts)] * len(self.names), self.names
         if names != self.names:
-            raise UserError(f'--optim means {", ".join(self.names)} here, but the run that is resumed was trained with '
-                            f'{", ".join(names)}, whose state another optimizer cannot take over. Fix: leave --optim '
-                            'out, or start a new run')
+            flag = f'--optim={self.names[0]}' if self.names[0] != names[0] else 'the optimizer of the loss'
+            old, new = ' and '.join(names), ' and '.join(self.names)
+            raise UserError(f'{flag} does not fit the run that is resumed: {old} trained it, whose state {new} cannot '
+                            'take over. Fix: leave --optim out, or start a new run')
         groups = {}
         for name, array in arrays.items():
             if name.startswith('state/'):

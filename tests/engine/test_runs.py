@@ -79,7 +79,7 @@ def test_what_a_run_was_told_later_is_kept(train, capsys, monkeypatch):
     assert train('run', '--epochs=1') == 0
     first = json.loads((train.folder / 'run/args.json').read_text())
     assert main.main([f'--resume={train.folder}/run', '--epochs=2', '--optim=sgd']) == 2
-    assert '--optim means sgd' in capsys.readouterr().err
+    assert '--optim=sgd does not fit the run' in capsys.readouterr().err
     assert json.loads((train.folder / 'run/args.json').read_text())['epochs'] == 1
     monkeypatch.setattr('sys.argv', ['main.py', f'--resume={train.folder}/run', '--epochs=2'])
     assert main.main([f'--resume={train.folder}/run', '--epochs=2']) == 0
@@ -299,3 +299,29 @@ def test_results_in_docs_do_not_make_the_code_dirty(tmp_path, monkeypatch):
     assert len(clean) == 12 and runs.commit.__wrapped__() == clean
     (tmp_path / 'main.py').write_text('2')
     assert runs.commit.__wrapped__() == clean + '-dirty'
+
+
+@pytest.mark.parametrize('kept', [(), ('notes.txt',)])
+def test_a_failed_start_leaves_a_folder_of_the_user_as_it_was(tmp_path, kept):
+    folder = tmp_path / 'there'
+    folder.mkdir()
+    for name in kept:
+        (folder / name).write_text('mine')
+    runs.Run(folder, {}).discard()
+    assert sorted(path.name for path in folder.iterdir()) == list(kept)
+    runs.Run(tmp_path / 'a/b/c', {}).discard()
+    assert [path.name for path in tmp_path.iterdir()] == ['there']
+
+
+def test_a_refused_resume_changes_nothing(train, capsys):
+    def files():
+        return {str(path): path.read_bytes() for path in train.folder.rglob('*') if path.is_file()}
+    assert train('run', '--epochs=1') == 0
+    before = files()
+    for flag, words in (('--optim=sgd', '--optim=sgd does not fit'), ('--batch_size=4000', '--batch_size=4000'),
+                        ('--glyphs_classes=4', 'training images are not those'), ('--seed=3', '--seed=3 differs'),
+                        ('--recallk=5', '--recallk=5 begins with another K'), ('--image_size=1', '--image_size'),
+                        ('--lr=1e39', '--lr=1e+39')):
+        assert main.main([f'--resume={train.folder}/run', '--epochs=2', flag]) == 2, flag
+        assert words in capsys.readouterr().err
+        assert files() == before, flag
