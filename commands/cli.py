@@ -6,6 +6,7 @@ import importlib
 import os
 
 from commands import layers, originals
+from commands.dry_run import dry_run
 from commands.parser import fold, parser_of, positional
 from core import __version__
 from core.errors import UserError
@@ -63,8 +64,8 @@ def parse(argv):
         command, argv = argv[0], ['--help', *argv[1:]]
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1)
-        raise UserError('{} is not a command.{} Commands: {}'.format(
-            command, f' Did you mean {close[0]}?' if close else '', ', '.join(COMMANDS)))
+        hint = f' Did you mean {close[0]}?' if close else ''
+        raise UserError(f'{command} is not a command.{hint} Commands: {", ".join(COMMANDS)}')
     if command in LAYERED:
         return command, settle(layers.parse(command, argv, overview() if command == 'train' else COMMANDS[command]))
     if command in FREE:    # `help rows`
@@ -108,6 +109,6 @@ def run(argv):
         return 0
     command, args = parse(argv)
     if getattr(args, 'dry_run', False):
-        print(layers.dry_run(args))
+        print(dry_run(args))
         return 0
     return importlib.import_module('commands.' + command).run(args) or 0

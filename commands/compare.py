@@ -18,9 +18,7 @@ with 95 % intervals and differences to the best loss are paired, run by run. Sto
   numbers, batches of 64 (4 a class), adam, lr 1e-4, wd 1e-5, a constant rate (built-in letters: their own settings)
 """
 
-import argparse
 import itertools
-import json
 import os
 from collections import namedtuple
 
@@ -29,10 +27,10 @@ import numpy as np
 import losses
 import samplers
 from commands import children, layers
-from commands.parser import flags_of
+from commands.parser import Parser, flags_of
 from commands.words import absolute, flag_of, join_values, short_name, words_of
 from core.errors import UserError, pick_name
-from core.files import check_writable, write_atomic, write_json
+from core.files import check_writable, read_json, write_atomic, write_json
 from core.flags import bounded, path
 from core.text import count
 
@@ -63,9 +61,8 @@ class Stopped(Exception):
 
 def read(words):
     """The Plan of the words after `compare`. UserError for what cannot be trained."""
-    parser = argparse.ArgumentParser(prog='main.py compare', add_help=False, allow_abbrev=False)
-    parser.error = _refuse
-    parser.add_argument('--losses', required=True)
+    parser = Parser(prog='main.py compare', add_help=False)
+    parser.add_argument('--losses', required=True, help='two or more, such as --losses=margin,npair')
     parser.add_argument('--updates', type=bounded(int, 1), default=1000)
     parser.add_argument('--folds', type=bounded(int, 2), default=4)
     parser.add_argument('--runs', type=bounded(int, 1), default=1)
@@ -92,10 +89,6 @@ def read(words):
     for loss, chosen in itertools.product(plan.losses, plan.grid):
         layers.parse('train', training(plan, loss, chosen, plan.seeds[0], 1))
     return plan
-
-
-def _refuse(message):
-    raise UserError(f'compare: {message}. Help: python3 main.py compare --help')
 
 
 def grid(texts):
@@ -144,7 +137,7 @@ def run(args):
         for loss in plan.losses:
             print('python3 main.py ' + ' '.join(training(plan, loss, plan.grid[0], plan.seeds[0], 1)))
         return 0
-    check_writable(plan.folder, '--save_dir')
+    check_writable(plan.folder, '--save_dir', folder=True)
     try:
         results = [compare_one(plan, loss) for loss in plan.losses]
     except Stopped as stop:
@@ -187,12 +180,14 @@ def left_out(plan, loss, chosen, seed, fold):
     if not os.path.exists(finished):
         started = any(os.path.exists(os.path.join(folder, name)) for name in ('last', 'checkpoints'))
         must(children.here([f'--resume={folder}'] if started else words))
-    with open(finished, encoding='utf-8') as file:
-        result = json.load(file)
-    before = [word for word in result['args'].get('argv') or words if flag_of(word) == 'train_iters']
-    if result['iterations'] != plan.updates:
-        raise UserError(f'{folder} was trained with {before or result["iterations"]}. Fix: another --save_dir')
-    return result['selection']['last']['map_at_r']
+    result = read_json(finished)
+    try:
+        before = [word for word in result['args'].get('argv') or words if flag_of(word) == 'train_iters']
+        if result['iterations'] != plan.updates:
+            raise UserError(f'{folder} was trained with {before or result["iterations"]}. Fix: another --save_dir')
+        return result['selection']['last']['map_at_r']
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f'{finished} is damaged: it lacks {error}. Fix: remove {folder}') from error
 
 
 def must(status):

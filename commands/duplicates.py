@@ -1,6 +1,7 @@
 """`python3 main.py duplicates`: groups of nearly identical photos."""
 
 from commands import search_flags
+from core.files import check_writable
 from core.flags import bounded
 from core.text import printable
 
@@ -27,6 +28,8 @@ def run(args):
     from serving import search
     from serving.duplicates import groups
     from serving.index import open_index
+    if args.output:
+        check_writable(args.output, '--output')
     index = open_index(args.index)
     try:
         search.known_labels(index, args.label)

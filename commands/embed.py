@@ -30,8 +30,8 @@ def run(args):
         session = Session(args, source)
     split = getattr(session.data, args.part)
     if split is None:
-        raise UserError('--part={}: --data_name={} has no such images. Fix: {}'.format(
-            args.part, args.data_name, '--val_classes=N' if args.part == 'val' else '--part=test'))
+        raise UserError(f'--part={args.part}: --data_name={args.data_name} has no such images. Fix: '
+                        f'{"--val_classes=N" if args.part == "val" else "--part=test"}')
     name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
     output = args.output or f'{inside_run(source, args, name) if source else exported.beside(args, name)}.npz'
     check_writable(output, '--output')

@@ -65,7 +65,7 @@ def finish(session, folder, rule, facts):
     if args.figures and session.data.pairs is None:
         session.draw(folder, embeddings)
     name, value = next(iter(result['recall'].items())) if 'recall' in result else ('', result['accuracy'])
-    print('{} {:.4f} -> {}'.format('R@' + name if name else 'accuracy', value, folder))
+    print(f'{"R@" + name if name else "accuracy"} {value:.4f} -> {folder}')
     return 0
 
 

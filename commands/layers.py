@@ -4,7 +4,7 @@ declared default < the loss's paper (recipes/) < the data set's preset < the run
 < what the user typed
 """
 
-import json
+import argparse
 
 import datasets
 import evaluation
@@ -15,6 +15,8 @@ import samplers
 from commands import exported, train_flags
 from commands.cluster import HELP as CLUSTER_HELP
 from commands.parser import flags_of, known, parser_of, peek, positional
+from commands.words import plain
+from core.argparse_internals import actions
 from core.device import numbers
 from core.errors import UserError, pick_name
 from core.files import check_writable
@@ -81,7 +83,7 @@ def training_parser(argv, base, description=''):
     defaults = recipes.defaults(loss)
     parser.set_defaults(**known(parser, dict({'pretrained': weights_wanted(argv, data_name, defaults)}, **defaults)))
     parser.set_defaults(**known(parser, datasets.preset(data_name, loss)))
-    parser.set_defaults(**known(parser, base))
+    parser.set_defaults(**known(parser, typed(parser, base)))
     parser.set_defaults(loss=loss, sampler=sampler_name, data_name=data_name)
     return parser
 
@@ -148,6 +150,27 @@ def parse(command, argv, description=''):
     return args
 
 
+def typed(parser, base):
+    """The flags of a run as their types have them. UserError for a value that its flag does not take: the file that
+    they come from is damaged, or was written by somebody else."""
+    values = {}
+    for action in actions(parser):
+        value = base.get(action.dest)
+        if action.dest not in base or value == action.default or (value is None and action.default is None):
+            continue
+        try:
+            if isinstance(value, dict) or (isinstance(value, (int, float)) and action.type is None):
+                raise TypeError
+            value = action.type(getattr(action.type, 'text', plain)(value)) if action.type else value
+            if action.choices and value not in action.choices:
+                raise ValueError
+        except (argparse.ArgumentTypeError, IndexError, TypeError, ValueError):
+            raise UserError(f'the run says --{action.dest}={plain(value)}, which that flag does not take: its '
+                            'args.json is damaged. Fix: copy it again from where it was written') from None
+        values[action.dest] = value
+    return {**base, **values}
+
+
 def flags_behind(source, argv):
     """The flags that a checkpoint or an exported file was trained with."""
     if exported.is_file(source):
@@ -165,17 +188,18 @@ def check(args, base, source, command):
     models.registry.check_name(args.backbone)
     optimizers.settings(args.optim)
     if command == 'train' and args.save_dir:
-        check_writable(path(args.save_dir), '--save_dir')
+        check_writable(path(args.save_dir), '--save_dir', folder=True)
     if len(set(args.recallk)) != len(args.recallk) or min(args.recallk, default=0) < 1:
         raise UserError(f'--recallk={",".join(map(str, args.recallk))}: each K is a whole number from 1, once. Fix: '
                         '--recallk=1,2,4,8')
     if command == 'train' and not args.data_dir and datasets.benchmarks.find(args.data_name):
         args.data_dir = path(str(datasets.benchmarks.root_of(datasets.benchmarks.BENCHMARKS[args.data_name])))
     if args.sampler not in criterion.samplers:
-        raise UserError('--sampler={} does not fit --loss={}: {} Legal samplers: {}'.format(
-            args.sampler, args.loss, criterion.sampler_reason, ', '.join(criterion.samplers)))
+        raise UserError(f'--sampler={args.sampler} does not fit --loss={args.loss}: {criterion.sampler_reason} Legal '
+                        f'samplers: {", ".join(criterion.samplers)}')
     if command == 'train':
         samplers.check_negatives(args, criterion.needs_negatives(args))
+        criterion.check_args(args)
     if command == 'train' and args.kvstore == 'none' and len(numbers(args.gpu_idx)) > 1:
         raise UserError(f'--kvstore=none sums no gradients: the devices of --gpu_idx={args.gpu_idx} would each train a '
                         'network of their own. Fix: --kvstore=device, or one device')
@@ -184,24 +208,16 @@ def check(args, base, source, command):
                         '--freeze_trunk and --freeze_blocks')
     if command == 'train' and source:
         args.save_dir = str(checkpoint.run_of(source))
+        check_writable(args.save_dir, '--resume, such as a copy of the run', folder=True)
+        first = (base.get('recallk') or args.recallk)[0]
+        if args.recallk[:1] != [first]:
+            raise UserError(f'--recallk={plain(args.recallk)} begins with another K than the run that is resumed, '
+                            f'whose Recall@{first} chooses its best epoch. Fix: --recallk={first},...')
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):
             before = datasets.resolve(base[key]) if key == 'data_name' else base.get(key)
             if before is not None and getattr(args, key, None) != before:
                 raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
                                 'start a new run instead')
-
-
-def dry_run(args):
-    """What --dry_run prints, after every check that needs no picture, no network and no other machine."""
-    numbers(args.gpu_idx)
-    if not getattr(args, 'resume', '') and not getattr(args, 'checkpoint', ''):
-        models.flags.check_pretrained(args.pretrained)
-        if args.data_name == 'folder':
-            data = datasets.load('folder', args.data_dir, crop_box=args.crop_box, val_classes=args.val_classes,
-                                 fold=args.fold, on_bad_image=None, **datasets.folder.options(args))
-            datasets.summary.check_trainable(data)
-            samplers.build(args, data.train)
-    return json.dumps(vars(args), indent=1, sort_keys=True, default=str)
 
 
 def own_flags():

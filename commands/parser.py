@@ -5,15 +5,31 @@ import difflib
 
 import losses
 import samplers
+from commands.words import plain
 from core.argparse_internals import actions
 from core.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with errors that name the legal flags and close matches."""
+    """argparse with errors that name the flag, its value, the legal ones and the fix."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, exit_on_error=False, **options)
 
     def error(self, message):
-        raise UserError('{}. Help: python3 main.py {} --help'.format(message, self.prog[len('main.py '):]))
+        lacking = [one for one in actions(self) if one.required
+                   and message.endswith('/'.join(one.option_strings) or str(one.metavar))]
+        if lacking:
+            name = (lacking[0].option_strings or [lacking[0].metavar])[0]
+            message = f'{name} is missing' + (f' ({lacking[0].help})' if lacking[0].help else '')
+        raise UserError(f'{message}. Help: python3 {self.prog} --help')
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse; UserError for a value that its flag does not take."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except argparse.ArgumentError as error:
+            raise UserError(refusal(self, args, error)) from None
 
     def strict(self, argv):
         """Parse; an unknown flag is an error."""
@@ -28,9 +44,10 @@ class Parser(argparse.ArgumentParser):
                    if word in flags_of(sampler.add_args)]
         if not word.startswith('-'):
             raise UserError(f'{extra[0]} is not a flag: flags begin with --. Help: python3 {self.prog} --help')
-        raise UserError('{} is not a flag here.{}{} Help: python3 {} --help'.format(
-            extra[0], ' Did you mean {}?'.format(' or '.join(close)) if close and not owners else '',
-            ' It belongs to {}.'.format(', '.join(owners)) if owners else '', self.prog))
+        hint = f' It belongs to {", ".join(owners)}.' if owners else ''
+        if close and not owners:
+            hint = f' Did you mean {" or ".join(close)}?'
+        raise UserError(f'{extra[0]} is not a flag here.{hint} Help: python3 {self.prog} --help')
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -39,8 +56,48 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
 
 def parser_of(command, description=''):
     """A Parser without flags."""
-    return Parser(prog='main.py ' + command, allow_abbrev=False, description=description,
-                  formatter_class=Help, conflict_handler='resolve')
+    return Parser(prog='main.py ' + command, description=description, formatter_class=Help, conflict_handler='resolve')
+
+
+def refusal(parser, argv, error):
+    """The sentence for an argparse.ArgumentError: flag, value, legal values, fix."""
+    action = next((one for one in actions(parser) if '/'.join(one.option_strings) == error.argument_name), None)
+    if action is None or not action.option_strings:
+        return f'{error}. Help: python3 {parser.prog} --help'
+    flag, value = next(((flag, value) for flag, value in given(action, argv) if refuses(action, value)),
+                       (action.option_strings[0], None))
+    if action.nargs == 0:
+        return f'{flag}={value}: this flag takes no value. Fix: {flag}'
+    legal = ', '.join(map(str, action.choices or ())) or getattr(action.type, 'legal', '')
+    default = '' if action.default in (None, '', argparse.SUPPRESS) else f' (default: {plain(action.default)})'
+    if value is None:
+        problem = f'{flag} needs a value.'
+    elif action.choices:
+        close = difflib.get_close_matches(value, map(str, action.choices), n=3, cutoff=0.5)
+        problem = f'{flag}={value} is unknown.' + (f' Did you mean {" or ".join(close)}?' if close else '')
+    else:
+        problem = f'{flag}={value}: {error.message}.'
+    legal = f' Legal values: {legal}.' if legal else ''
+    return f'{problem}{legal} Fix: a legal value, or leave the flag out{default}'
+
+
+def given(action, argv):
+    """(spelling, value or None) of each time that a flag stands in a command line."""
+    for word, after in zip(argv, [*argv[1:], None]):
+        flag, equals, value = word.partition('=')
+        if flag in action.option_strings:
+            yield flag, value if equals else after if after and not after.startswith('--') else None
+
+
+def refuses(action, value):
+    """Whether a flag does not take a value."""
+    if value is None or action.nargs == 0:
+        return True
+    try:
+        typed = action.type(value) if action.type else value
+    except (argparse.ArgumentTypeError, TypeError, ValueError):
+        return True
+    return bool(action.choices) and typed not in action.choices
 
 
 def flags_of(add_args):
@@ -66,7 +123,7 @@ def peek(argv, *names, default=''):
     try:
         return parser.parse_known_args(argv)[0].value
     except SystemExit:
-        raise UserError(f'--{names[0]} needs a value') from None
+        raise UserError(f'--{names[0]} needs a value. Fix: --{names[0]}=VALUE') from None
 
 
 def known(parser, values):

@@ -5,6 +5,7 @@ import pathlib
 
 import datasets
 from commands import layers
+from commands.dry_run import dry_run
 from commands.words import absolute, flag_of, words_of
 from core.errors import UserError
 from recipes import photos
@@ -43,7 +44,7 @@ def run(args):
     words, args = args.words, parse(args.words)    # --help prints the flags of training
     fit(args, words)
     if args.dry_run:
-        print(layers.dry_run(args))
+        print(dry_run(args))
         return 0
     from commands import train
     os.chdir(ROOT)    # runs are kept with the others

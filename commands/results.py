@@ -85,7 +85,7 @@ def result_folder(folder):
     """Path of a folder for a result; UserError if it cannot be written or is a training run's, whose result would be
     lost."""
     folder = pathlib.Path(folder)
-    check_writable(folder, '--save_dir')
+    check_writable(folder, '--save_dir', folder=True)
     if (folder / 'log.jsonl').exists() or (folder / 'args.json').exists():
         raise UserError(f'--save_dir={folder} holds the result of a training run. Fix: '
                         f'--save_dir={folder}/evaluation')
@@ -100,4 +100,5 @@ def write_result(folder, result, rule):
     try:
         write_json(folder / 'result.json', result)
     except OSError as error:
-        raise UserError(f'--save_dir={folder}: cannot write there ({error.strerror})') from error
+        raise UserError(f'--save_dir={folder}: cannot write there ({error.strerror}). Fix: another '
+                        '--save_dir') from error

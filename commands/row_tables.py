@@ -1,11 +1,13 @@
 """What is shown of the rows of recipes/: published figures, expected cost, the comparison with what was measured."""
 
+import contextlib
 import pathlib
 import statistics
 
 import recipes
 from commands import layers
 from commands.words import words_of
+from core.errors import UserError
 from core.files import read_json, write_atomic
 from core.text import count
 from datasets.benchmarks import BENCHMARKS
@@ -157,8 +159,8 @@ def trained(folders):
     """'96,000 updates of up to 128 images' of some run folders, as lines below a table."""
     found = []
     for folder in folders:
-        with contextlib.suppress(FileNotFoundError, KeyError):
-            result = json.loads((folder / 'result.json').read_text())
+        with contextlib.suppress(UserError, KeyError, TypeError, AttributeError):
+            result = read_json(folder / 'result.json')
             args = result['args']
             number = result['iterations'] // max(1, args.get('caffe_iter_size') or 1)
             found.append(f'{count(number, "update")} of up to {count(args["batch_size"], "image")}')

@@ -4,6 +4,7 @@ import pathlib
 
 from commands import search_flags
 from core.errors import UserError
+from core.files import check_writable
 from core.flags import bounded
 from core.text import printable
 
@@ -31,6 +32,8 @@ def run(args):
         image = read_image(args.image)
     except BadImage as error:    # its own advice is a flag of data sets
         raise UserError(f'--image={printable(args.image)}: {error.reason}. Fix: another picture') from error
+    if args.output:
+        check_writable(args.output, '--output')
     index, encoder = search_flags.open_with_encoder(args)
     try:
         search.known_labels(index, args.label)

@@ -62,9 +62,7 @@ def add_filter_args(group):
     group.add_argument('--label', action='append', metavar='NAME', help='only pictures of this label; may be repeated')
 
 
-def distance(text):
-    """Type of a distance."""
-    return bounded(float, 0)(text)
+distance = bounded(float, 0)     # type of --max_distance
 
 
 def bar(words):

@@ -96,7 +96,7 @@ def pick_name(kind: str, name: str, table: Iterable[str]) -> str:
     if key is not None:
         return key
     close = difflib.get_close_matches(fold(name), folded, n=3, cutoff=0.5)
-    hint = ' Did you mean {}?'.format(' or '.join(folded[c] for c in close)) if close else ''
+    hint = f' Did you mean {" or ".join(folded[c] for c in close)}?' if close else ''
     legal = sorted(table)
     shown = ', '.join(legal) if len(legal) <= 60 else ', '.join(legal[:60]) + f', ... ({len(legal)} names)'
     raise UserError(f'{kind}={name} is unknown.{hint} Legal values: {shown}')

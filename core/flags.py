@@ -16,7 +16,10 @@ def boolean(text: Any) -> bool:
         return True
     if word in ('false', 'f', 'no', 'n', '0'):
         return False
-    raise argparse.ArgumentTypeError(f'{text!r} is not a boolean: use true or false')
+    raise argparse.ArgumentTypeError('neither true nor false')
+
+
+boolean.legal = 'true, false'
 
 
 def _numbers(kind, name):
@@ -27,8 +30,8 @@ def _numbers(kind, name):
                 raise ValueError
             return numbers
         except ValueError:
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not a comma-separated list of {name}, such as 1,2,4') from None
+            raise argparse.ArgumentTypeError(f'not a list of {name}') from None
+    parse.legal = f'{name} with commas between them, such as 1,2,4'
     return parse
 
 
@@ -45,20 +48,21 @@ def bounded(kind: type, low: float | None = None, high: float | None = None) -> 
     0.0001
     >>> bounded(float)('inf')
     Traceback (most recent call last):
-    argparse.ArgumentTypeError: 'inf' is not a finite number
+    argparse.ArgumentTypeError: not a finite number
     """
     def parse(text):
         try:
             number = kind(text)
         except ValueError:
-            name = 'a whole number' if kind is int else 'a number'
-            raise argparse.ArgumentTypeError(f'{text!r} is not {name}') from None
+            raise argparse.ArgumentTypeError(f'not a {name}') from None
         if not math.isfinite(number):
-            raise argparse.ArgumentTypeError(f'{text!r} is not a finite number')
+            raise argparse.ArgumentTypeError('not a finite number')
         if (low is not None and number < low) or (high is not None and number > high):
-            span = f'at least {low}' if high is None else f'from {low} to {high}'
-            raise argparse.ArgumentTypeError(f'{text} is out of range: must be {span}')
+            raise argparse.ArgumentTypeError('out of range')
         return number
+
+    name = 'whole number' if kind is int else 'number'
+    parse.legal = f'{name}s' + ('' if low is None else f' from {low}') + ('' if high is None else f' to {high}')
     return parse
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 # control characters, bytes that are not UTF-8 (lone surrogates), and marks that turn the direction of writing
@@ -26,6 +27,18 @@ def printable(text: Any) -> str:
     ('café \\x1b[31mred\\n', '\\xff.jpg')
     """
     return UNFIT.sub(_spelled_out, str(text))
+
+
+def class_name(text: Any) -> str:
+    """The name of a class however it was typed: without blanks around it, its letters composed (an archive from a Mac
+    holds e and its accent apart, which looks the same).
+
+    Example
+    -------
+    >>> class_name('x '), class_name('cafe\u0301') == class_name('caf\u00e9')
+    ('x', True)
+    """
+    return unicodedata.normalize('NFC', str(text)).strip() or str(text)
 
 
 def _spelled_out(match):

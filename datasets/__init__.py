@@ -132,6 +132,17 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, on_bad_im
             first = data.train.names[int(np.searchsorted(data.train.classes, both[0]))]
             raise UserError(f'{name}: {words.count(len(both), "class is", "classes are")} in the training and in '
                             f'the test part, such as {first}; the {data.protocol} protocol needs disjoint classes')
+    data = held_out(data, val_classes, fold)
+    if on_bad_image is not None:
+        data = readable(data, on_bad_image, threads)
+    if crop_box:
+        cut_to_boxes(data)
+    return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))
+
+
+def held_out(data, val_classes=0, fold=None):
+    """The Data with the classes for validation, or one of the folds, taken out of its training part: see `load`."""
+    name = data.name
     if val_classes:
         if data.train is None or data.protocol == 'classification' or data.val is not None:
             reason = ('the data set has a validation part of its own' if data.val is not None else
@@ -146,11 +157,7 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, on_bad_im
                             f'scored by {data.protocol}. Fix: leave the flag out')
         train, test = one_fold(data.train, *fold)
         data = data._replace(train=train, test=test, val=None, protocol='zero-shot')
-    if on_bad_image is not None:
-        data = readable(data, on_bad_image, threads)
-    if crop_box:
-        cut_to_boxes(data)
-    return data._replace(notes=tuple(data.notes) + tuple(lone_classes(data)))
+    return data
 
 
 def cut_to_boxes(data):
@@ -181,8 +188,12 @@ def fold_of(text):
         return None
     number, slash, count = str(text).partition('/')
     if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count) and int(count) > 1):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a fold: use I/N with 1 <= I <= N, such as 1/4')
+        raise argparse.ArgumentTypeError('not a fold')
     return int(number), int(count)
+
+
+fold_of.legal = 'I/N with 1 <= I <= N and N > 1, such as 1/4'
+fold_of.text = '{0[0]}/{0[1]}'.format      # as it is typed
 
 
 def one_fold(train, number, count):
@@ -207,4 +218,4 @@ def lone_classes(data):
 
 
 __all__ = ['ALIASES', 'DATASETS', 'FLAGS', 'Data', 'LOSS_PRESETS', 'OPTIONS', 'PRESETS', 'add_args', 'cut_to_boxes',
-           'default_name', 'from_args', 'hold_out', 'load', 'preset', 'resolve']
+           'default_name', 'from_args', 'held_out', 'hold_out', 'load', 'preset', 'resolve']

@@ -24,8 +24,8 @@ def margin_value(*words: str) -> Callable[[str], float | str]:
         try:
             return bounded(float, 0.0)(text)
         except argparse.ArgumentTypeError:
-            raise argparse.ArgumentTypeError(f'{text!r} is neither a number from 0 on nor the word '
-                                             f'{" or ".join(words)}') from None
+            raise argparse.ArgumentTypeError(f'neither a number from 0 nor the word {" or ".join(words)}') from None
+    parse.legal = f'numbers from 0, {", ".join(words)}'
     return parse
 
 

@@ -61,6 +61,10 @@ class Criterion:
         return cls()
 
     @staticmethod
+    def check_args(args: Any) -> None:
+        """Raise UserError for flags that do not fit each other; asked before anything is built, also by --dry_run."""
+
+    @staticmethod
     def notes(args: Any) -> list[str]:
         """Sentences that main.py prints before training, such as a given flag that this loss does not read."""
         return []

@@ -73,6 +73,11 @@ def check_batch(n_inner_pts: int, batch_size: int, num_instances: int | None = N
                         'even number, or --n_inner_pts=0')
 
 
+def check_args(args: Any) -> None:
+    """`check_batch` of parsed flags; Criterion.check_args of the losses that expand."""
+    check_batch(args.n_inner_pts, args.batch_size, getattr(args, 'num_instances', None))
+
+
 def partner(F: Ops, x: Tensor) -> Tensor:
     """The rows of x (B, D) with 2 i and 2 i + 1 swapped: sample i's partner. B must be even."""
     # ORIGINAL: the paper expands every positive pair; the published code, which all its results come from, expands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -72,16 +73,7 @@ class HDC(Criterion):
                  weights=None, **kwargs):
         super().__init__(**kwargs)
         weights = weights or [1.0] * len(dims)
-        if not dims or any(dim < 1 for dim in dims):
-            raise UserError(f'--hdc_dims={join(dims)} must name one positive size for each depth, such as 128,128,128')
-        for flag, values in (('--hdc_ratios', ratios), ('--hdc_weights', weights)):
-            if len(dims) != len(values):
-                raise UserError(f'--hdc_dims has {len(dims)} depths and {flag} {len(values)}. Fix: one number for each '
-                                'depth')
-        if not all(0 < ratio <= 1 for ratio in ratios):
-            raise UserError(f'--hdc_ratios={join(ratios)} must lie above 0 and at most 1: they are shares of the pairs')
-        if not all(weight > 0 for weight in weights):
-            raise UserError(f'--hdc_weights={join(weights)} must lie above 0: they scale the embedding of each depth')
+        check_depths(dims, ratios, weights)
         self.dims, self.ratios, self.depth_weights = list(dims), list(ratios), list(weights)
         self.margin, self.factor, self.mining = margin, factor, mining
 
@@ -103,11 +95,16 @@ class HDC(Criterion):
         group.add_argument('--margin', type=bounded(float, 0.0), default=1.0,
                            help='squared distance from which on a negative pair is far enough')
 
+    @staticmethod
+    def check_args(args):
+        """One size, one share and one weight for each depth."""
+        dims = dims_of(args)
+        check_depths(dims, args.hdc_ratios, args.hdc_weights or [1.0] * len(dims))
+
     @classmethod
     def from_args(cls, args, num_classes):
         """Build from parsed flags."""
-        depths = max(1, len(args.hdc_ratios))
-        dims = args.hdc_dims or [(args.embed_dim + k) // depths for k in range(depths)]
+        dims = dims_of(args)
         return cls(dims, args.hdc_ratios, args.margin, args.hdc_factor, args.hdc_mining, args.hdc_weights)
 
     def depths(self, F, embedding):
@@ -216,3 +213,23 @@ def largest(values: np.ndarray, count: int) -> np.ndarray:
     equal = np.flatnonzero(values == least)[:count - above.sum()]
     above[equal] = True
     return np.flatnonzero(above)
+
+
+def dims_of(args: Any) -> list[int]:
+    """Embedding size of each depth: --hdc_dims, else --embed_dim in equal parts."""
+    depths = max(1, len(args.hdc_ratios))
+    return args.hdc_dims or [(args.embed_dim + k) // depths for k in range(depths)]
+
+
+def check_depths(dims: Sequence[int], ratios: Sequence[float], weights: Sequence[float]) -> None:
+    """Raise UserError unless every depth has a size, a share of the pairs and a weight."""
+    if not dims or any(dim < 1 for dim in dims):
+        raise UserError(f'--hdc_dims={join(dims)} must name one positive size for each depth, such as 128,128,128')
+    for flag, values in (('--hdc_ratios', ratios), ('--hdc_weights', weights)):
+        if len(dims) != len(values):
+            raise UserError(f'--hdc_dims has {len(dims)} depths and {flag} {len(values)}. Fix: one number for each '
+                            'depth')
+    if not all(0 < ratio <= 1 for ratio in ratios):
+        raise UserError(f'--hdc_ratios={join(ratios)} must lie above 0 and at most 1: they are shares of the pairs')
+    if not all(weight > 0 for weight in weights):
+        raise UserError(f'--hdc_weights={join(weights)} must lie above 0: they scale the embedding of each depth')

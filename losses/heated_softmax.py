@@ -64,9 +64,7 @@ class HeatedSoftmax(Criterion):
                  warm_up=True, **kwargs):
         from core.initializers import TruncatedNormal
         super().__init__(**kwargs)
-        if learn_norm and not (l2_norm or norm_weights):
-            raise UserError('--learn_norm=true learns the norm of normalised vectors, but nothing is normalised. '
-                            'Fix: add --l2_norm or --norm_weights, or drop --learn_norm')
+        check_norm(learn_norm, l2_norm or norm_weights)
         self.num_classes, self.embed_dim, self.label_smoothing = num_classes, embed_dim, label_smoothing
         self.l2_norm, self.norm_weights, self.learn_norm = l2_norm, norm_weights or l2_norm, learn_norm
         self.alpha_decay, self.heat_up, self.nb_hu_epoch = alpha_decay, heat_up, nb_hu_epoch
@@ -106,11 +104,17 @@ class HeatedSoftmax(Criterion):
         group.add_argument('--label_smoothing', type=bounded(float, 0.0, 0.999), nargs='?', const=0.1, default=0.0,
                            help='share of the target spread over all classes; without a value 0.1')
 
+    @staticmethod
+    def check_args(args):
+        """The heating up has to come before the end, and a norm that is learned needs vectors of length one."""
+        check_norm(args.learn_norm, args.l2_norm or args.norm_weights)
+        if args.heat_up:
+            check_epochs(args.nb_hu_epoch, args.epochs)
+
     @classmethod
     def from_args(cls, args, num_classes):
         """Build from parsed flags."""
-        if args.heat_up:
-            check_epochs(args.nb_hu_epoch, args.epochs)
+        cls.check_args(args)
         return cls(num_classes, args.embed_dim, alpha=args.alpha, l2_norm=args.l2_norm, norm_weights=args.norm_weights,
                    learn_norm=args.learn_norm, bn=args.bn, label_smoothing=args.label_smoothing,
                    alpha_decay=args.alpha_decay, heat_up=args.heat_up, nb_hu_epoch=args.nb_hu_epoch,
@@ -187,6 +191,13 @@ class HeatedSoftmax(Criterion):
         """The class weights (C, D), of length 1 where the loss normalises them."""
         weight = self.weight.data()
         return (l2_normalize(nd, weight, floor=TF_FLOOR) if self.norm_weights else weight).asnumpy()
+
+
+def check_norm(learn_norm: bool, normalised: bool) -> None:
+    """Raise UserError when the norm to learn would be that of vectors which keep their own."""
+    if learn_norm and not normalised:
+        raise UserError('--learn_norm=true learns the norm of normalised vectors, but nothing is normalised. '
+                        'Fix: add --l2_norm or --norm_weights, or drop --learn_norm')
 
 
 def check_epochs(nb_hu_epoch: int, epochs: int) -> None:

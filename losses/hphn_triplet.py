@@ -70,17 +70,21 @@ class HPHNTriplet(Criterion):
             group.add_argument('--' + name, type=flags.bounded(float), default=None,
                                help=f'{words} of --loss=multi_similarity; HPHN has none and ignores it')
 
+    check_args = staticmethod(expansion.check_args)
+
     @classmethod
     def from_args(cls, args, num_classes):
-        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        cls.check_args(args)
         return cls(args.n_inner_pts, args.ee_l2norm, args.margin, args.soft_margin)
 
     @staticmethod
     def notes(args):
         given = [name for name in ('alpha', 'beta', 'sigma') if getattr(args, name) is not None]
-        return ['{} {} no part in --loss=hphn_triplet; --loss=multi_similarity reads {}'.format(
-            ', '.join('--' + name for name in given), 'has' if len(given) == 1 else 'have',
-            'it' if len(given) == 1 else 'them')] if given else []
+        if not given:
+            return []
+        has, it = ('has', 'it') if len(given) == 1 else ('have', 'them')
+        return [f'{", ".join("--" + name for name in given)} {has} no part in --loss=hphn_triplet; '
+                f'--loss=multi_similarity reads {it}']
 
     def inputs(self, out, batch):
         expansion.check_batch(self.n_inner_pts, batch.label.shape[0])

@@ -59,9 +59,11 @@ class LiftedStructure(Criterion):
         group.add_argument('--margin', type=flags.bounded(float, 0), default=1.0, help='alpha of the paper')
         expansion.add_args(group)
 
+    check_args = staticmethod(expansion.check_args)
+
     @classmethod
     def from_args(cls, args, num_classes):
-        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        cls.check_args(args)
         return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
 
     def inputs(self, out, batch):

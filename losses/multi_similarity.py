@@ -70,9 +70,11 @@ class MultiSimilarity(Criterion):
                            help='epsilon of pair mining; inf keeps every pair')
         expansion.add_args(group)
 
+    check_args = staticmethod(expansion.check_args)
+
     @classmethod
     def from_args(cls, args, num_classes):
-        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        cls.check_args(args)
         return cls(args.alpha, args.beta, args.sigma, float(args.mining_margin), args.n_inner_pts, args.ee_l2norm)
 
     def inputs(self, out, batch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.contracts import Ops, Tensor
-from core.errors import UserError, pick_name
+from core.errors import UserError, fold, pick_name
 from core.flags import bounded
 from core.runtime import autograd, gluon, mx, nd
 from losses import functional, hard_pairs, mining
@@ -92,6 +92,15 @@ MOBILENET_STD = 0.09    # of all weights of TF-slim's MobileNet, its classifier 
 MODES = {'vanilla': 'vanilla', 'semi_hard': 'semi_hard', 'hard': 'hard', 'center': 'center', 'cntr': 'center'}
 
 
+def mode_of(train_mode: str, margin: float | str) -> str:
+    """The name in MODES that --train_mode means. Raises UserError for another, or a margin that does not fit it."""
+    mode = MODES[pick_name('--train_mode', train_mode, MODES)]
+    if mode == 'semi_hard' and isinstance(margin, str):
+        raise UserError(f'--margin={margin} does not fit --train_mode=semi_hard. Fix: a number such as 0.2, or '
+                        '--train_mode=hard')
+    return mode
+
+
 class SoftmaxRanking(Criterion):
     r"""Cross-entropy of a classifier plus a ranking loss of the embedding.
 
@@ -148,10 +157,7 @@ class SoftmaxRanking(Criterion):
                  center_lambda=0.003, center_alpha=0.5, moving_centers=True, classifier_std=None, **kwargs):
         from core.initializers import TruncatedNormal
         super().__init__(**kwargs)
-        self.train_mode = MODES[pick_name('--train_mode', train_mode, MODES)]
-        if self.train_mode == 'semi_hard' and isinstance(margin, str):
-            raise UserError(f'--margin={margin} does not fit --train_mode=semi_hard. Fix: a number such as 0.2, or '
-                            '--train_mode=hard')
+        self.train_mode = mode_of(train_mode, margin)
         self.num_classes = num_classes
         self.triplet_loss_lambda, self.margin = triplet_loss_lambda, margin
         self.center_lambda, self.center_alpha = center_lambda, center_alpha
@@ -194,8 +200,13 @@ class SoftmaxRanking(Criterion):
                    args.center_lambda, args.center_alpha, args.centers == 'moving', std)
 
     @staticmethod
+    def check_args(args):
+        """The mode is one of the paper's, and its margin fits it."""
+        mode_of(args.train_mode, args.margin)
+
+    @staticmethod
     def notes(args):
-        vanilla = MODES.get(str(args.train_mode).lower().replace('-', '_')) == 'vanilla'
+        vanilla = MODES.get(fold(args.train_mode)) == 'vanilla'
         if vanilla and args.sampler != 'random':
             return ['the paper\'s softmax baseline shuffles single images: --sampler=random']
         if not vanilla and args.sampler == 'random':
@@ -206,7 +217,7 @@ class SoftmaxRanking(Criterion):
     @staticmethod
     def needs_negatives(args):
         """Only the two ranking terms that compare images."""
-        return MODES.get(str(args.train_mode).lower().replace('-', '_')) in ('hard', 'semi_hard')
+        return MODES.get(fold(args.train_mode)) in ('hard', 'semi_hard')
 
     def inputs(self, out, batch):
         if self.train_mode == 'vanilla':

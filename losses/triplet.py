@@ -26,10 +26,12 @@ class Triplet(Criterion):
         super().__init__(**kwargs)
         self.margin, self.n_inner_pts, self.ee_l2norm = margin, n_inner_pts, ee_l2norm
 
+    check_args = staticmethod(expansion.check_args)
+
     @classmethod
     def from_args(cls, args, num_classes):
         """Build from parsed flags."""
-        expansion.check_batch(args.n_inner_pts, args.batch_size, args.num_instances)
+        cls.check_args(args)
         return cls(args.margin, args.n_inner_pts, args.ee_l2norm)
 
     def inputs(self, out, batch):
@@ -201,9 +203,11 @@ class TripletLocal(Triplet):
                            help='targets of each anchor: its nearest samples of its class')
         expansion.add_args(group)
 
+    check_args = staticmethod(expansion.check_args)
+
     @classmethod
     def from_args(cls, args, num_classes):
-        expansion.check_batch(args.n_inner_pts, args.batch_size, getattr(args, 'num_instances', None))
+        cls.check_args(args)
         return cls(args.margin, args.n_targets, args.normalized, args.n_inner_pts, args.ee_l2norm)
 
     def inputs(self, out, batch):

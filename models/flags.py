@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from core.errors import UserError
+from core.errors import UserError, fold
 from core.flags import boolean, bounded, floats, switch
 from models.registry import OWN, STARTS
 
@@ -30,8 +30,8 @@ class _Backbone(argparse.Action):
     """Stores the name; under Ranking Regularizer's own spelling `--net`, resnet50 is that program's, version 2."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        folded = str(values).lower().replace('-', '_')
-        setattr(namespace, self.dest, 'resnet50_v2' if (option_string, folded) == ('--net', 'resnet50') else values)
+        theirs = option_string == '--net' and fold(values) == 'resnet50'
+        setattr(namespace, self.dest, 'resnet50_v2' if theirs else values)
 
 
 def add_args(group) -> None:

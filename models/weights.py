@@ -86,7 +86,7 @@ def read(file, backbone) -> tuple:
     described = unpack(arrays, file)
     side = pathlib.Path(f'{file}.json').expanduser()
     if described is not None:
-        return arrays, from_dict(backbone.preprocessing, described['preprocessing'], file)
+        return arrays, from_dict(backbone.preprocessing, described.get('preprocessing', {}), file)
     if side.is_file():
         try:
             values = json.loads(side.read_text(encoding='utf-8'))
@@ -129,8 +129,15 @@ def restore(net, arrays: dict, file) -> None:
     for name in params:                  # files from before the unbiased average of the variance was kept
         if '.unbiased.' in name and name not in arrays:
             arrays[name] = arrays.get(name.replace('.unbiased.', '.norm.'), arrays.get(name))
-    _put(params, arrays, file, 'its own description')
     description = unpack(arrays, file) or {}
+    try:
+        _put(params, arrays, file, 'its own description')
+    except UserError:
+        size = description.get('image_size')
+        if size in (None, net.size):
+            raise
+        raise UserError(f'--image_size={net.size}: these weights of {net.backbone} fit pictures of {size} x {size} '
+                        f'pixels alone. Fix: --image_size={size}, or leave the flag out') from None
     net.pretrained = bool(description.get('pretrained'))
     if 'preprocessing' in description:
         net.preprocessing = from_dict(net.preprocessing, description['preprocessing'], file)

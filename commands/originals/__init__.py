@@ -16,6 +16,7 @@ from commands.originals import (
     local_sampling,
     ranking_regularizer,
 )
+from commands.parser import Parser
 from core.errors import UserError, pick_name
 from core.flags import boolean
 
@@ -104,16 +105,9 @@ def is_number(word):
     return True
 
 
-class Reader(argparse.ArgumentParser):
-    """argparse whose errors are sentences."""
-
-    def error(self, message):
-        raise UserError(f'{self.prog}: {message}')
-
-
 def script_words(title, script, argv):
     """(words in the flags of this suite, sentences) for the flags of an original."""
-    reader = Reader(prog=title, add_help=False, allow_abbrev=False)
+    reader = Parser(prog=title, add_help=False)
     for number, flag in enumerate(script.flags):
         kind = {'switch': {'nargs': '?', 'const': 'true'}, 'word': {}}[flag.kind]
         reader.add_argument(*flag.names, dest=str(number), default=None, **kind)
@@ -125,7 +119,7 @@ def script_words(title, script, argv):
             try:
                 value = value is not None and boolean(value)
             except argparse.ArgumentTypeError as error:
-                raise UserError(f'{title}: {flag.names[0]}: {error}') from None
+                raise UserError(f'{title}: {flag.names[0]}={value}: {error}. Legal values: {boolean.legal}') from None
             more, note = (flag.on if value else flag.off), flag.note if value else ''
         elif value is None:
             more, note = flag.off, ''

@@ -72,16 +72,23 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
     (['--loss=nothing'], ['--loss=nothing is unknown', 'Legal values', 'hphn_triplet']),
     (['--data_name=kub200'], ['--data_name=kub200 is unknown', 'cub200']),
     (['--lr=abc'], ['--lr', 'abc']),
-    (['--epochs=0'], ['--epochs', 'at least 1']),
-    (['--ee_l2norm=maybe'], ['--ee_l2norm', "'maybe' is not a boolean: use true or false"]),
+    (['--epochs=0'], ['--epochs=0: out of range. Legal values: whole numbers from 1. Fix: ']),
+    (['--nb-epoch', 'abc'], ['--nb_epoch=abc: not a whole number. Legal values: whole numbers from 1. Fix: ']),
+    (['--epochs'], ['--epochs needs a value. Legal values: whole numbers from 1. Fix: ', '(default: 60)']),
+    (['--lr_schedule=poli'], ['--lr_schedule=poli is unknown. Did you mean poly? Legal values: ', '. Fix: ']),
+    (['--pixel_range=x'], ['--pixel_range=x is unknown. Legal values: 1, 255. Fix: ']),
+    (['--help=1'], ['--help=1: this flag takes no value. Fix: --help']),
+    (['serve', '--queue=0'], ['--queue=0: out of range. Legal values: whole numbers from 1 to 10000']),
+    (['compare', '--losses=margin,npair', '--folds=1'], ['--folds=1: out of range. Legal values: whole numbers']),
+    (['--ee_l2norm=maybe'], ['--ee_l2norm', 'neither true nor false. Legal values: true, false']),
     (['trian'], ['trian is not a command', 'train']),
     (['--loss=npair', '--sampler=random'], ['--sampler=random does not fit --loss=npair', 'Legal samplers']),
     (['--resume=/nowhere'], ['/nowhere holds no checkpoint']),
     (['evaluate'], ['--checkpoint is empty']),
     (['evaluate', 'nowhere'], ['nowhere holds no checkpoint']),
     (['prepare', 'cub20'], ['--data_name=cub20 is unknown. Did you mean cub200']),
-    (['--lr=inf'], ['--lr', "'inf' is not a finite number"]),
-    (['--margin=nan'], ['--margin', "'nan' is not a finite number"]),
+    (['--lr=inf'], ['--lr=inf: not a finite number. Legal values: numbers from 0. Fix: ', '(default: 0.001)']),
+    (['--margin=nan'], ['--margin=nan: not a finite number']),
     (['--lr_decay_epochs=1,inf'], ['--lr_decay_epochs']),
     (['--backbone=Nonsense', '--dry_run'], ['--backbone=Nonsense is unknown', 'Legal values']),
     (['--transform=rotated', '--dry_run'], ['--transform=rotated is unknown']),
@@ -96,6 +103,38 @@ def test_bad_input_is_one_clear_sentence(argv, words, capsys):
     assert error.startswith('error: ') and 'Traceback' not in error
     for word in words:
         assert word in error
+
+
+@pytest.mark.parametrize('argv, words', [
+    (['--save_dir=/proc/x'], '/proc/x cannot be written: No such file or directory in /proc. Fix: another --save_dir'),
+    (['--glyphs_classes=6', '--batch_size=12', '--val_classes=6'], '--val_classes=6 does not leave classes'),
+    (['--data_name=cub200', '--data_dir=/nowhere', '--val_classes=100'], 'the training part has 100'),
+    (['--data_name=cub200', '--data_dir=/nowhere', '--fold=1/90'], 'Fix: at most 50 folds'),
+    (['--gpu_idx=99'], '--gpu_idx=99: this machine has'),
+    (['--glyphs_classes=2', '--batch_size=64'], 'needs'),
+    (['--recallk=1,9999'], 'recallk'),
+    (['--lr=1e39'], '--lr=1e+39'), (['--mean=1,2'], '--mean=1,2 has 2 numbers'),
+    (['--start_epoch=60'], '--start_epoch=60 leaves nothing to train'),
+    (['--loss=softmax_ranking', '--train_mode=none'], '--train_mode=none is unknown'),
+    (['--loss=softmax_ranking', '--train_mode=semi-hard', '--margin=soft'], '--margin=soft does not fit'),
+    (['--loss=heated_softmax', '--heat_up', '--nb_hu_epoch=900'], '--nb_hu_epoch=900 is more than'),
+    (['--loss=hdc', '--hdc_dims=8,8'], '--hdc_dims has 2 depths'),
+    (['--n_inner_pts=2', '--num_instances=3', '--batch_size=12'], '--num_instances=3 is odd'),
+    (['--loss=lifted_structure', '--n_inner_pts=10000'], 'Fix: --n_inner_pts='),
+])
+def test_a_dry_run_refuses_what_a_run_would(argv, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main.main([*argv, '--dry_run']) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_refuses_a_folder_that_holds_a_run(tmp_path, capsys):
+    (tmp_path / 'result.json').write_text('{}')
+    assert main.main([f'--save_dir={tmp_path}', '--dry_run']) == 2
+    assert 'already holds a run. Fix: --resume=' in capsys.readouterr().err
+    assert main.main([f'--save_dir={tmp_path}/new/one', '--dry_run']) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ['result.json']
 
 
 @pytest.mark.parametrize('loss', sorted(losses.LOSSES))

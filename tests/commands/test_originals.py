@@ -111,7 +111,7 @@ def test_programs_that_have_no_place_here_say_so():
                         (['train_mc_npair.py', 'compute'], 'embed --checkpoint=RUN'),
                         (['train_mc_npair.py', 'trian'], 'Did you mean train'),
                         (['fast_fgvr_semi_train.py', '--test_interval=x'], '--test_interval=x is not a whole number'),
-                        (['--from=local_sampling', '--normalized=maybe'], "'maybe' is not a boolean"),
+                        (['--from=local_sampling', '--normalized=maybe'], '--normalized=maybe: neither true nor false'),
                         (['main.py'], 'of 2 of the original systems'), (['x.py'], 'of 0 of the original systems')):
         with pytest.raises(UserError, match=words):
             cli.parse(line)
