@@ -2,13 +2,14 @@
 
 import os
 import re
+from collections import Counter
 
 import numpy as np
 
 from core import flags
 from core.errors import UserError
 from core.tables import read_table
-from core.text import count, printable
+from core.text import class_name, count, printable
 from datasets.records import Data, Split
 from datasets.scan import PARTS, scan, scan_flat
 from datasets.summary import counted
@@ -62,7 +63,7 @@ def load(root=None, *, split='auto'):
     source = os.path.expanduser(root)
     shown = printable(source)
     if not os.path.exists(source):
-        raise UserError(f'--data_dir={shown} does not exist')
+        raise UserError(f'--data_dir={shown} does not exist. Fix: the folder above the class folders, or a CSV file')
     notes = []
     table = from_folder(source, split) if os.path.isdir(source) else from_csv(source, split, notes)
     folder = source if os.path.isdir(source) else os.path.dirname(source)
@@ -71,6 +72,7 @@ def load(root=None, *, split='auto'):
         return Data('folder', None, test, 'unlabelled', ignored=table['ignored'])
     if split not in ('auto', 'classes', 'within', 'none'):
         table = with_split_of(table, split, folder, notes)
+    table['label'] = named(table['label'], notes)
     names, class_id = number(table['label'])
     if split in ('classes', 'within') or 'split' not in table:
         first = class_id < len(names) // 2
@@ -178,6 +180,17 @@ def with_split_of(table, file, folder, notes):
     if len(rows) < len(row_of):
         notes.append(f'{count(len(row_of) - len(rows), "image")} not named in {printable(file)} and left out')
     return dict(take(table, [rows[k] for k in order]), split=[chosen[k] for k in order])
+
+
+def named(labels, notes):
+    """Labels as `class_name` has them; a note where two ways to write a name meet."""
+    tidy = {label: class_name(label) for label in set(labels)}
+    ways = Counter(tidy.values())
+    again = sorted(name for name, times in ways.items() if times > 1)
+    if again:
+        notes.append(f'{count(len(again), "class is", "classes are")} written in several ways that differ in blanks or '
+                     f'in how accents are stored, such as {printable(again[0])}: they count as one')
+    return [tidy[label] for label in labels]
 
 
 def number(labels):

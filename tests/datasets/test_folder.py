@@ -194,6 +194,19 @@ def test_one_image_by_two_names_counts_once(tree, rows):
     assert any('2 rows name an image again' in note for note in data.notes)
 
 
+@pytest.mark.parametrize('same', [('x', 'x '), ('caf\u00e9', 'cafe\u0301')])
+def test_a_class_by_two_names_that_look_alike_is_one(tmp_path, same):
+    for name in (*same, 'y', 'z', 'w'):
+        (tmp_path / name).mkdir()
+        write(str(tmp_path / name / '0.png'), PHOTO)
+    listed = table(tmp_path / 'l.csv', 'path,label\n' + ''.join(f'{name}/0.png,{name}\n' for name in (*same, 'y')))
+    data, of_list = folder(tmp_path), folder(listed)
+    assert data.train.num_classes + data.test.num_classes == 4
+    assert same[0] in data.train.names + data.test.names
+    assert any('written in several ways' in note for note in data.notes)
+    assert of_list.train.num_classes + of_list.test.num_classes == 2
+
+
 def test_labels_01_and_1_are_two_classes(tree):
     data = folder(table(tree / 'l.csv', 'path,label\na/0.png,01\na/1.png,1\nb/0.png,2\nb/1.png,3\n'))
     assert data.train.names == ['01', '1'] and data.test.names == ['2', '3']
