@@ -1,5 +1,7 @@
 """`python3 main.py index`: embed a folder of photos and keep the index up to date."""
 
+from collections import Counter
+
 from commands import search_flags
 from core.errors import UserError
 from core.flags import bounded
@@ -27,6 +29,7 @@ def add_args(parser):
 
 def run(args):
     """Make or update the index."""
+    from datasets.summary import counted
     from serving import photos
     from serving.index import open_index, read_about, update
     about = read_about(args.index) or {}
@@ -35,7 +38,10 @@ def run(args):
         raise UserError('--images is empty. Give the folder of photos: --images=FOLDER')
     if not args.images:
         print(f'photos: {images}')
-    files = photos.scan(images)         # before anything is made: a mistyped folder leaves nothing behind
+    ignored = Counter()
+    files = photos.scan(images, ignored)         # before anything is made: a mistyped folder leaves nothing behind
+    if ignored:
+        print('ignored: ' + ', '.join(counted(ignored)))
     encoder, source = search_flags.open_encoder(args, about.get('source'))
     index = open_index(args.index, encoder, images, source, write=True, backend=args.backend, recall=args.recall)
     try:

@@ -49,7 +49,7 @@ def scan(root):
         for label in inside:
             _add(listing, root, label, label)
     for path in outside:
-        if _taken(path, ignored):
+        if taken(path, ignored):
             ignored['picture outside a class folder'] += 1
     return listing
 
@@ -100,10 +100,14 @@ def _add(listing, root, inside, label, part=None):
         for name in folders:
             if name.lower() in RUBBISH:
                 listing.ignored[f'folder {name}'] += 1
+            elif os.path.islink(os.path.join(folder, name)):
+                listing.ignored['link to a folder inside a class folder'] += 1
         folders[:] = sorted(name for name in folders if not name.startswith('.') and name.lower() not in RUBBISH)
         base = os.path.relpath(folder, root)
         found += [os.path.normpath(os.path.join(base, file)) for file in files
-                  if not file.startswith('.') and _taken(os.path.join(folder, file), listing.ignored)]
+                  if not file.startswith('.') and taken(os.path.join(folder, file), listing.ignored)]
+    if not found and label:
+        listing.ignored['folder without a picture'] += 1
     listing.paths.extend(sorted(found))
     listing.labels.extend([label] * len(found))
     if listing.parts is not None:
@@ -114,7 +118,7 @@ def _refuse(error):
     raise UserError(f'{printable(error.filename)} cannot be read: {error.strerror}') from error
 
 
-def _taken(path, ignored):
+def taken(path, ignored):
     """Whether a file is a picture by its name or, without an ending, by its first bytes; else it is counted."""
     ending = os.path.splitext(path)[1].lower()
     if ending in SUFFIXES or (not ending and is_picture(path)):

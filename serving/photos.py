@@ -4,10 +4,12 @@ import io
 import os
 import pathlib
 import warnings
+from collections import Counter
 
 from core.errors import UserError
 from core.text import printable
 from datasets.pictures import SUFFIXES, BadImage, Image, ImageOps, decode, read_image
+from datasets.scan import RUBBISH, taken
 from serving.store import File
 
 # What is taken from outside, by content: the type that a browser is told, and the suffix of a new file.
@@ -22,11 +24,16 @@ class Unreadable(UserError):
     """A picture that cannot be used; the message is the reason alone."""
 
 
-def scan(root):
+def scan(root, ignored=None):
     """All pictures of a folder and its subfolders, by path.
 
     The label is the name of the folder directly below the root, as for the data set `folder`; files directly in the
     root have none. Hidden files and folders, and folders that hold an index, are left out.
+
+    Parameters
+    ----------
+    root : the folder
+    ignored : Counter, to which is added what was not taken and why; None: nobody wants to know
 
     Returns
     -------
@@ -39,21 +46,23 @@ def scan(root):
     root = pathlib.Path(root)
     if not root.is_dir():
         raise UserError(f'--images={printable(root)} is not a folder. Fix: the folder that holds the photos')
-    found = []
+    found, ignored = [], Counter() if ignored is None else ignored
     for folder, inside, names in os.walk(root, onerror=_refuse):
         if 'images.sqlite' in names:
             inside[:] = []
             continue
-        inside[:] = sorted(name for name in inside if not name.startswith('.'))
+        ignored.update(f'folder {name}' for name in inside if name.lower() in RUBBISH)
+        inside[:] = sorted(name for name in inside if not name.startswith('.') and name.lower() not in RUBBISH)
+        ignored.update('link to a folder' for name in inside if os.path.islink(os.path.join(folder, name)))
         base = '' if folder == str(root) else os.path.relpath(folder, root)
         for name in names:
-            if name.startswith('.') or not name.lower().endswith(SUFFIXES):
+            if name.startswith('.') or not taken(os.path.join(folder, name), ignored):
                 continue
             path = os.path.join(base, name)
             try:
                 found.append(File(path, path.split(os.sep)[0] if base else '', *_stamp(root / path)))
             except OSError:         # a link that leads nowhere, or a file that went away this moment
-                continue
+                ignored['link to nothing'] += 1
     if not found:
         raise UserError(f'--images={printable(root)} holds no picture. Fix: a folder with photos, files ending in '
                         f'{" ".join(SUFFIXES)}')

@@ -161,6 +161,8 @@ def test_what_is_no_picture_is_counted_and_what_archivers_leave_is_no_class(tree
         (tree / name).parent.mkdir(exist_ok=True)
         os.replace(tree / 'x.png', tree / name)
     (tree / 'a' / 'README').write_text('no picture')
+    (tree / 'hollow').mkdir()
+    (tree / 'b' / 'link').symlink_to(tree / 'a')
     write(str(tree / 'a' / 'no_ending.png'))
     os.replace(tree / 'a' / 'no_ending.png', tree / 'a' / 'no_ending')
     data = folder(tree)
@@ -168,7 +170,8 @@ def test_what_is_no_picture_is_counted_and_what_archivers_leave_is_no_class(tree
     assert dict(data.ignored) == {
         'folder __MACOSX': 1, 'folder @eaDir': 1, 'file ending in .txt': 1, 'file ending in .xml': 1,
         'file ending in .db': 1, 'file without an ending that is no picture': 1,
-        'picture outside a class folder': 1}
+        'picture outside a class folder': 1, 'folder without a picture': 1,
+        'link to a folder inside a class folder': 1}
     found = summary.summary(data)
     assert len(found['train'].pop('fingerprint')) == 24
     assert found['train'] == {'images': 7, 'classes': 2, 'smallest_class': {'name': 'b', 'images': 3}}

@@ -218,9 +218,9 @@ def test_every_recipe_parses_and_takes_more_flags(path, capsys):
     script = str(path.relative_to(ROOT))
     assert parses(recipe(script), capsys)
     capsys.readouterr()
-    assert parses(recipe(script, ['--epochs=3', '--seed=7']), capsys)
+    assert parses(recipe(script, ['--epochs=30', '--seed=7']), capsys)
     flags = json.loads(capsys.readouterr().out)
-    assert (flags['epochs'], flags['seed']) == (3, 7)
+    assert (flags['epochs'], flags['seed']) == (30, 7)
 
 
 @named(RECIPES)

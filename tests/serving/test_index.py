@@ -1,14 +1,16 @@
 """An index follows its folder: new, changed, vanished, unreadable and deleted pictures, whatever holds it."""
 
 import os
+from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.errors import UserError
 from serving import index as indexes
-from serving import search
+from serving import photos, search
 from serving.milvus import is_milvus, number
 from tests.serving.stub import album, encoder, picture, png_bomb, write
 
@@ -330,3 +332,15 @@ def test_milvus_lite_keeps_what_it_acknowledged_through_kill_9(tmp_path):
         index.close()
         assert len(paths) == len(set(paths)) >= acknowledged
         assert {f'a/{k}' for k in range(acknowledged)} <= set(paths)
+
+
+def test_a_photo_without_an_ending_is_indexed_and_what_is_left_out_is_counted(tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / 'photo.png')
+    (tmp_path / 'a' / '__MACOSX').mkdir(parents=True)
+    (tmp_path / 'photo.png').rename(tmp_path / 'a' / 'photo')
+    (tmp_path / 'a' / 'notes.txt').write_text('x')
+    (tmp_path / 'a' / 'gone.jpg').symlink_to('nowhere')
+    (tmp_path / 'b').symlink_to(tmp_path / 'a')
+    ignored = Counter()
+    assert [file.path for file in photos.scan(tmp_path, ignored)] == ['a/photo']
+    assert ignored == {'file ending in .txt': 1, 'link to nothing': 1, 'folder __MACOSX': 1, 'link to a folder': 1}
