@@ -93,7 +93,7 @@ def put(run, which, iteration, fill):
         sync_folder(store)
         publish(run, which, store / name)
     except Exception as error:
-        kept = find(run, which)
+        kept = find(run, which) or find(run, 'last') or find(run, 'best')
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -188,18 +188,18 @@ def test_weights_that_are_not_finite_are_never_saved_as_good(train, capsys, monk
 
 
 def test_dying_between_the_two_checkpoints_leaves_result_and_best_of_one_epoch(train, monkeypatch):
-    save = trainer.Trainer.save
+    again = checkpoint.again
 
-    def dying(self, which):
-        save(self, which)
-        if which == 'best' and self.state['epoch'] == 2:
+    def dying(run, which, folder, iteration):       # after `best` is published, before `last` is
+        if iteration > 6:
             raise KeyboardInterrupt
+        again(run, which, folder, iteration)
 
     monkeypatch.setattr('engine.progress.score_of', lambda result: next(rising))
     rising = iter(range(1000))
-    monkeypatch.setattr(trainer.Trainer, 'save', dying)
+    monkeypatch.setattr(checkpoint, 'again', dying)
     assert train('run', '--epochs=2') == 130
-    monkeypatch.setattr(trainer.Trainer, 'save', save)
+    monkeypatch.setattr(checkpoint, 'again', again)
     assert main.main([f'--resume={train.folder}/run']) == 0
     result = json.loads((train.folder / 'run/result.json').read_text())
     assert result['best_epoch'] == checkpoint.read_state(train.folder / 'run/best')['epoch'] - 1
