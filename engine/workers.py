@@ -171,11 +171,15 @@ def connect(kvstore: str) -> Alone | Workers:
 
     Raises
     ------
-    UserError : dist_sync without the variables that `main.py launch` sets
+    UserError : dist_sync without the variables that `main.py launch` sets, or those without it
     """
+    launched = os.environ.get('DMLC_ROLE') == 'worker'
     if not kvstore.startswith('dist'):
+        if launched:
+            raise UserError(f'--kvstore={kvstore} lets each worker of launch train a network of its own. Fix: '
+                            '--kvstore=dist_sync')
         return Alone()
-    if os.environ.get('DMLC_ROLE') != 'worker':
+    if not launched:
         raise UserError(f'--kvstore={kvstore} needs several processes. Fix: python3 main.py launch --workers=2 -- '
                         f'--kvstore={kvstore} ... starts them')
     return Workers(mx.kv.create(kvstore))

@@ -203,8 +203,11 @@ def test_a_run_that_was_killed_and_interrupted_ends_where_it_should(tmp_path, co
     assert logs[0] == logs[1] and sum(line['kind'] == 'step' for line in logs[0]) == ends[3]
 
 
-def test_one_process_exchanges_nothing():
+def test_one_process_exchanges_nothing(monkeypatch):
     alone = workers.connect('device')
     assert alone.share(5) == slice(0, 5) and alone.gather('x', 'as it is', 5) == 'as it is'
     with pytest.raises(UserError, match='launch --workers=2'):
         workers.connect('dist_sync')
+    monkeypatch.setenv('DMLC_ROLE', 'worker')
+    with pytest.raises(UserError, match='--kvstore=device lets each worker .*--kvstore=dist_sync'):
+        workers.connect('device')
