@@ -260,4 +260,4 @@ def recipe(args):
             output, _ = process.communicate()
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         told = [line for line in lines if line.startswith(('epoch', 'R@'))]
-    return (told or lines or ['nothing was printed'])[-1].split(' -> ')[0]
+    return told[-1].split(' -> ')[0] if told else f'no epoch ended; its last line: {(lines or ["none"])[-1]}'

@@ -59,3 +59,5 @@ def test_the_recipe_ends_with_what_it_started(monkeypatch, tmp_path):
     started = time.perf_counter()
     assert gpu.recipe(argparse.Namespace(gpu_idx='cpu', recipe_seconds=1)) == 'epoch    0  loss 1'
     assert time.perf_counter() - started < 60
+    (tmp_path / 'scripts/quickstart.sh').write_text('echo still setting up\n')
+    assert gpu.recipe(argparse.Namespace(gpu_idx='cpu', recipe_seconds=50)).endswith('last line: still setting up')
