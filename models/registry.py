@@ -52,11 +52,11 @@ random_bias : True: biases are uniform +-1/sqrt(F)
 """
 
 STARTS = {
-    'xavier': Start('avg', 2, False),              # MXNet's Xavier(magnitude=2), Embedding Expansion, DeepEmbedding
+    'xavier': Start('avg', 2, False),              # MXNet's Xavier(magnitude=2), Embedding Expansion, margin loss
     'glorot_uniform': Start('avg', 3, False),      # Ranking Regularizer's embedding layer
     'he_truncated': Start('truncated', 2, False),  # Heated-Up Softmax: TensorFlow 1's variance_scaling_initializer
     'caffe_uniform': Start('in', 3, False),        # HDC: Caffe's "xavier"
-    'torch_linear': Start('in', 1, True),          # SST: PyTorch's Linear
+    'torch_linear': Start('in', 1, True),          # SST, N-pair: PyTorch's Linear
 }
 
 # Names of the zoo inside MXNet (its get_model does not publish them).

@@ -15,7 +15,7 @@ DEFAULTS = {
         'lr': 1e-3, 'wd': 0.0, 'optim': 'sgd', 'momentum': 0.89, 'batch_size': 32, 'epochs': 800, 'image_size': 227,
         'embed_dim': 512, 'backbone': 'inception_v3', 'lr_schedule': 'multifactor_epoch',
         'lr_decay_epochs': list(range(1, 21)), 'lr_decay_factor': 0.2, 'head_lr_mult': 10.0, 'conv_lr_mult': 1.0,
-        'transform': 'npair', 'ee_l2norm': False},
+        'head_init': 'torch_linear', 'transform': 'npair', 'ee_l2norm': False},
     'hdc': {
         # The authors' Cars196 settings: an epoch is one pass over their list of 5,000 batches.
         'lr': 1e-2, 'wd': 2e-4, 'optim': 'sgd', 'momentum': 0.9, 'batch_size': 100, 'num_instances': 10, 'epochs': 4,

@@ -49,7 +49,7 @@ OF_LOSS = {
     'lifted_structure': {'ee_l2norm': True},
     'triplet_semihard': {'ee_l2norm': True, 'sampler': 'pk_ee', 'conv_lr_mult': 1.0},
     'multi_similarity': {'ee_l2norm': True, 'sampler': 'pk_ee', 'lr': 1e-5},
-    'npair': {'ee_l2norm': False, 'num_instances': None, 'head_lr_mult': 1.0},
+    'npair': {'ee_l2norm': False, 'num_instances': None, 'head_lr_mult': 1.0, 'head_init': 'xavier'},
 }
 NOTES = {
     'triplet': 'the figure is quoted from other papers; which triplets it mines is not stated, here semi-hard ones',

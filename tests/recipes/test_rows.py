@@ -78,6 +78,10 @@ def test_the_settings_that_the_programs_had():
     assert (first['transform'], first['epochs'], first['lr_decay_epochs']) == ('margin', 20, [12, 14, 16, 18])
     for one in (first, second):
         assert (one['seed'], one['summary_step'], one['crop_box'], one['recallk']) == (123, 20, True, [1, 2, 4, 8, 16])
+    starts = {'sop/npair_mc': 'torch_linear', 'sop/sst': 'torch_linear', 'cub200/hdc': 'caffe_uniform',
+              'aircraft/hard': 'glorot_uniform', 'cars196/hbn': 'he_truncated', 'cub200/margin': 'xavier',
+              'cars196/npair': 'xavier', 'cars196/ee_hphn': 'xavier'}
+    assert {name: flags(name)['head_init'] for name in starts} == starts
     assert all(row_tables.resolved(row).pretrained for row in ROWS.values()
                if row.data != 'mnist' and row.name != 'margin_scratch')
 
