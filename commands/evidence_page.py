@@ -71,7 +71,7 @@ def summary(lines) -> str:
             continue
         better, other = (mine[label] for label in claim['better'])
         number = {key: 100 * float(better[key]) for key in ('map_at_r', 'less_reference', 'less_low', 'less_high')}
-        text.append(f'| {claim["says"]} | {plan.TITLES[claim["data"]]} | {better["variant"]} {number["map_at_r"]:.1f}, '
+        text.append(f'| {claim["says"]} | {plan.SHORT[claim["data"]]} | {better["variant"]} {number["map_at_r"]:.1f}, '
                     f'{other["variant"]} {100 * float(other["map_at_r"]):.1f} | {number["less_reference"]:+.2f} '
                     f'({number["less_low"]:+.2f} to {number["less_high"]:+.2f}) | '
                     f'{VERDICTS[verdict_of(claim, lines)]} |')

@@ -1,6 +1,7 @@
 """Evidence: each paper's claim as a fair comparison on photographs that fit a CPU. Nothing but data.
 
 DATA : {name: flags}: data sets and trunks; DATA/ and WEIGHTS/ stand for --data_root and --weights_root
+TITLES, SHORT : {name: words} for the page and for the table of the README
 SPEEDS : {name: images a second of training on one core}, for what a claim will cost
 POINTS : {name: evaluations in a training}, for the curves
 CLAIMS : list of dicts:
@@ -34,6 +35,7 @@ TITLES = {'birds': 'CUB-200 (2010) crops, mobilenet0.5 at 128 px',
           'cars': 'Cars196 crops (half), mobilenet0.5 at 128 px',
           'birds_frozen': 'CUB-200 (2010) crops, head on a frozen EfficientNet-Lite0 at 224 px',
           'cars_frozen': 'Cars196 crops (half), head on a frozen EfficientNet-Lite0 at 224 px'}
+SHORT = {'birds': 'birds', 'cars': 'cars', 'birds_frozen': 'birds, frozen trunk', 'cars_frozen': 'cars, frozen trunk'}
 SPEEDS = {'birds': 100, 'cars': 100, 'birds_frozen': 16000, 'cars_frozen': 16000}
 POINTS = {'birds': 4, 'cars': 4, 'birds_frozen': 5, 'cars_frozen': 5}
 _PK8 = '+num_instances=8+sampler=pk_ee'
