@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from commands import exported, shards
 from commands.cluster import Cluster
-from commands.results import inside_run
+from commands.results import inside_run, need_checkpoint
 from core.errors import UserError
 from core.files import check_writable
 from core.text import count
@@ -25,8 +25,8 @@ def run(args):
                             'without --engine')
         source, session = None, exported.EngineSession(args)
     else:
-        from commands.session import Session, need_checkpoint  # needs MXNet
         source = need_checkpoint(args)
+        from commands.session import Session  # needs MXNet
         session = Session(args, source)
     split = getattr(session.data, args.part)
     if split is None:

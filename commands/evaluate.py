@@ -7,10 +7,9 @@ import pathlib
 from commands import exported
 from commands import figures as pictures
 from commands.cluster import Cluster
-from commands.results import checkpoint_name, inside_run, result_folder, write_result
+from commands.results import checkpoint_name, inside_run, need_checkpoint, result_folder, write_result
 from core.errors import UserError
 from engine import checkpoint
-from engine.run import commit
 from evaluation import protocols
 from evaluation.embeddings import load_embeddings
 from evaluation.neighbours.blocks import Blocks
@@ -29,8 +28,8 @@ def run(args):
         return 0
     if exported.by_engine(args):
         return by_engine(args)
-    from commands.session import Session, need_checkpoint  # needs MXNet
     source = need_checkpoint(args)
+    from commands.session import Session  # needs MXNet
     folder = result_folder(args.save_dir or inside_run(source, args, 'evaluation'))
     session = Session(args, source)
     session.check_splits()
@@ -55,6 +54,7 @@ def by_engine(args):
 
 def finish(session, folder, rule, facts):
     """Score the test images, print the table, write result.json and draw."""
+    from engine.run import commit  # needs TensorBoard's packages
     args = session.args
     with engine_of(args) as engine:
         result, embeddings = session.scores(session.data.test, extended=True, progress=True, engine=engine)

@@ -67,6 +67,8 @@ def run(args):
 
 def source(args):
     """(MXNet engine, checkpoint folder or None)."""
+    if args.checkpoint and not pathlib.Path(args.checkpoint).is_file():
+        checkpoint.locate(args.checkpoint, args.which)      # refuses before MXNet is loaded
     import models
     if args.checkpoint:
         embedder = models.load(args.checkpoint, args.which)

@@ -102,3 +102,11 @@ def write_result(folder, result, rule):
     except OSError as error:
         raise UserError(f'--save_dir={folder}: cannot write there ({error.strerror}). Fix: another '
                         '--save_dir') from error
+
+
+def need_checkpoint(args):
+    """The folder behind --checkpoint, or a UserError."""
+    if not args.checkpoint:
+        raise UserError('--checkpoint is empty. Give the run folder: --checkpoint=runs/NAME (or, to score embeddings '
+                        'from a file, evaluate --embeddings=FILE.npz)')
+    return checkpoint.locate(args.checkpoint, args.which)

@@ -1,5 +1,6 @@
 """Flags that the commands around an index share, and what they open."""
 
+import os
 import pathlib
 import sys
 
@@ -42,6 +43,12 @@ def open_encoder(args, source=None):
     engine = open_engine(source['checkpoint'], args.engine, which=source['which'], precision=args.precision)
     print(f'model: {engine.describe()}', flush=True)
     return Encoder(engine), source
+
+
+def need_index(name):
+    """UserError, before anything is loaded, for a folder that holds no index; a server's address is asked later."""
+    if '://' not in name and not name.endswith('.db') and not os.path.exists(name):
+        raise UserError(f'{name} holds no index. Fix: python3 main.py index --images=PHOTOS --index={name}')
 
 
 def open_with_encoder(args, **options):

@@ -42,6 +42,7 @@ def add_args(parser):
 
 def run(args):
     """Serve until SIGTERM or Ctrl-C."""
+    search_flags.need_index(args.index)
     try:
         from serving.service.app import create_app
         from serving.service.server import bind, serve

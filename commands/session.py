@@ -179,11 +179,3 @@ class Session:
     def classifies(self):
         """Whether the test classes are the trained ones and the criterion has a classifier for them."""
         return self.data.protocol == 'classification' and self.criterion.classifies
-
-
-def need_checkpoint(args):
-    """The folder behind --checkpoint, or a UserError."""
-    if not args.checkpoint:
-        raise UserError('--checkpoint is empty. Give the run folder: --checkpoint=runs/NAME (or, to score embeddings '
-                        'from a file, evaluate --embeddings=FILE.npz)')
-    return checkpoint.locate(args.checkpoint, args.which)

@@ -22,7 +22,8 @@ def start(code, *argv):
 @pytest.mark.parametrize('line', [
     '--help', '--version', 'help', '--loss=margin --dry_run', '--data_name=cub200 --loss=sst --dry_run', '--lr=abc',
     '--no_such_flag=1', '--loss=nothing', 'evaluate --help', 'evaluate /nowhere', 'embed /nowhere', 'prepare --help',
-    'report --help', 'report /nowhere', 'compare --losses=margin,npair --dry_run', 'rows cub200 --list', 'index --help',
+    'report --help', 'report /nowhere', 'evaluate', 'embed', 'export /nowhere', 'serve --index=/nowhere',
+    'compare --losses=margin,npair --dry_run', 'rows cub200 --list', 'index --help',
     '--from=local_sampling --data Cub -a bninception --dry_run'])
 def test_nothing_heavy_is_imported(line):
     done = start('import sys, main\ntry:\n    main.main(sys.argv[1:])\nexcept SystemExit:\n    pass\n'
