@@ -72,7 +72,7 @@ def add_args(group):
     switch(group, '--crop_box', help='cut every image to its bounding box, where the data set has boxes')
     group.add_argument('--transform', default='embedding_expansion', metavar='NAME',
                        help=f'augmentation and test view: {", ".join(sorted(TRANSFORMS))}')
-    group.add_argument('--image_size', '--frame_size', '--img_size', dest='image_size', type=bounded(int, 1),
+    group.add_argument('--image_size', '--frame_size', '--img_size', dest='image_size', type=bounded(int, 1, 4096),
                        default=227, help='side of the square that the network sees, in pixels')
     group.add_argument('--num_workers', '--workers', dest='num_workers', type=bounded(int, 0), default=None,
                        help='threads that read and augment; 0: none; default: one for each processor')

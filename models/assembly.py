@@ -106,12 +106,15 @@ def load_network(file, ctx=None) -> EmbeddingNet:
                         f'program. Fix: train with --pretrained={file}')
     try:
         size = described['image_size']
+        for key, most in (('image_size', 4096), ('embed_dim', 65536)):      # what the flags take
+            if not isinstance(described[key], int) or not 1 <= described[key] <= most:
+                raise UserError(f'{file} is damaged: the description of its network says {key}={described[key]!r}')
         backbone = backbones.get_backbone(described['backbone'], size=size)
         head = heads.get_head(described['head'], described['embed_dim'], described['dims'])
         preprocessing = from_dict(backbone.preprocessing, described['preprocessing'], file)
         net = _assemble(backbone, head, described['feature'], preprocessing, size, described.get('transform', 'none'),
                         initializer('xavier'), ctx)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise UserError(f'{file} is damaged: the description of its network lacks {error}. Fix: download or save it '
                         'again') from error
     weights.restore(net, arrays, file)

@@ -48,8 +48,8 @@ def add_args(group) -> None:
                        help='ImageNet weights: true downloads them (efficientnet_lite0: reads them from its package), '
                             'FILE reads parameters saved by save_parameters or by this program; FILE.json beside it '
                             'may hold mean, std, order, range, size')
-    group.add_argument('--embed_dim', '--embedding_dim', '--emb_dim', '--outdim', type=bounded(int, 1), default=512,
-                       metavar='D', help='length of the embedding')
+    group.add_argument('--embed_dim', '--embedding_dim', '--emb_dim', '--outdim', type=bounded(int, 1, 65536),
+                       default=512, metavar='D', help='length of the embedding')
     group.add_argument('--base_lr_mult', type=bounded(float, 0), default=1.0, metavar='X',
                        help='factor on the learning rate of all trunk parameters')
     group.add_argument('--head_lr_mult', type=bounded(float, 0), default=1.0, metavar='X',

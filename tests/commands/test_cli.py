@@ -77,6 +77,7 @@ def test_the_data_set_brings_its_preset_and_the_user_overrules_it(capsys):
     (['--epochs'], ['--epochs needs a value. Legal values: whole numbers from 1. Fix: ', '(default: 60)']),
     (['--lr_schedule=poli'], ['--lr_schedule=poli is unknown. Did you mean poly? Legal values: ', '. Fix: ']),
     (['--pixel_range=x'], ['--pixel_range=x is unknown. Legal values: 1, 255. Fix: ']),
+    (['--image_size=100000'], ['--image_size=100000: out of range. Legal values: whole numbers from 1 to 4096.']),
     (['--help=1'], ['--help=1: this flag takes no value. Fix: --help']),
     (['serve', '--queue=0'], ['--queue=0: out of range. Legal values: whole numbers from 1 to 10000']),
     (['compare', '--losses=margin,npair', '--folds=1'], ['--folds=1: out of range. Legal values: whole numbers']),

@@ -101,3 +101,16 @@ def test_a_file_from_before_the_unbiased_variance_is_read(tmp_path):
     nd.save(str(tmp_path / 'old.params'), arrays)
     again = models.load_network(tmp_path / 'old.params')
     assert again.head.bottleneck.unbiased.running_var.data().asnumpy().tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize('changed', [
+    {'image_size': 100000}, {'image_size': '24'}, {'embed_dim': 10 ** 9}, {'embed_dim': 0}, {'backbone': 3},
+    {'preprocessing': {'std': 0}}, {'head': None}])
+def test_a_description_that_would_take_all_memory_is_refused(tmp_path, changed):
+    net = models.build('convnet', embed_dim=4, image_size=24)
+    net.save(str(tmp_path / 'net.params'))
+    arrays = nd.load(str(tmp_path / 'net.params'))
+    arrays[weights.DESCRIBE] = weights.pack({**net.describe(), **changed})
+    nd.save(str(tmp_path / 'x.params'), arrays)
+    with pytest.raises(UserError):
+        models.load(tmp_path / 'x.params')
