@@ -208,7 +208,9 @@ def find(run, which='last'):
 
 def check_unused(folder):
     """UserError when a new run cannot have this folder, because it holds one."""
-    if find(folder) or pathlib.Path(folder, 'result.json').exists():
+    folder = pathlib.Path(folder)
+    damaged = any(not path.name.endswith('.new') for path in (folder / STORE).glob('*'))
+    if damaged or find(folder) or (folder / 'result.json').exists():
         raise UserError(f'--save_dir={folder} already holds a run. Fix: --resume={folder} goes on with it, another '
                         '--save_dir starts a new one')
 
@@ -222,6 +224,10 @@ def locate(source, which='last'):
     found = source if (source / 'state.json').is_file() else find(source, which) or find(source, 'last')
     if found is None:
         wrong = damage(source / which)
+        other = find(source, 'best')
+        if wrong and other:
+            raise UserError(f'{source / which} is damaged: {wrong}. Fix: go on from the best epoch, {other}, or '
+                            'copy the folder again from where it was written')
         if wrong:
             raise UserError(f'{source / which} is damaged: {wrong}, and {source} holds no other complete checkpoint. '
                             'Fix: copy the folder again from where it was written, or start a new run')

@@ -289,6 +289,12 @@ def test_a_damaged_only_checkpoint_is_named(written):
     (inside / 'net.params').unlink()
     with pytest.raises(UserError, match='last is damaged: net.params is missing'):
         checkpoint.locate(written.folder)
+    with pytest.raises(UserError, match='already holds a run'):     # a new one would take its logs away
+        checkpoint.check_unused(written.folder)
+    shutil.copytree(inside, inside.with_name('best-1'))
+    (inside.with_name('best-1') / 'manifest.json').write_text('{}')
+    with pytest.raises(UserError, match='Fix: go on from the best epoch, .*/best'):
+        checkpoint.locate(written.folder)
 
 
 def test_a_criterion_without_parameters_has_no_file(written):
