@@ -70,8 +70,8 @@ def words(claim, data_root, weights_root, folder) -> list[str]:
     settings = dict(placed(claim['data'], data_root, weights_root), **claim.get('flags', {}))
     choices = [f'--grid={flag}={",".join(values)}' for flag, values in grid_of(claim).items()]
     return ['compare', '--losses=' + ','.join(claim['losses'].values()), f'--updates={claim["updates"]}',
-            f'--runs={claim["runs"]}', f'--folds={plan.FOLDS}', f'--points={plan.POINTS[claim["data"]]}', *choices,
-            *words_of(settings), f'--save_dir={folder}']
+            f'--runs={claim["runs"]}', f'--folds={claim.get("folds", plan.FOLDS)}',
+            f'--points={plan.POINTS[claim["data"]]}', *choices, *words_of(settings), f'--save_dir={folder}']
 
 
 def draw(claim, lines) -> None:

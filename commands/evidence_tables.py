@@ -27,7 +27,7 @@ def grid_of(claim) -> dict:
 def hours(claim) -> float:
     """What a claim costs on one core, about."""
     settings = math.prod(len(values) for values in grid_of(claim).values())
-    trainings = len(claim['losses']) * plan.FOLDS * (settings + claim['runs'] - 1)
+    trainings = len(claim['losses']) * claim.get('folds', plan.FOLDS) * (settings + claim['runs'] - 1)
     batch = plan.DATA[claim['data']]['batch_size']
     return trainings * (START + claim['updates'] * batch / plan.SPEEDS[claim['data']]) / 3600
 

@@ -12,7 +12,7 @@ CLAIMS : list of dicts:
     losses : {label: what `compare --losses` takes}
     better : (label, label): the first should be above the second if the claim holds
     flags : {flag: value} for all its trainings, may be missing
-    grid : instead of GRID, may be missing
+    grid, folds : instead of GRID and FOLDS, may be missing
 
 Every variant of a claim gets the same grid, chosen on four folds of the training classes by MAP@R; weight decay is part
 of it, because losses scale their gradients differently and the same decay drowns one and spares another.
@@ -121,7 +121,7 @@ CLAIMS = [
                 'triplet, k-means': 'triplet_local', 'triplet, random': 'triplet_local+neighbourhoods=random'},
      'better': ('SST, k-means', 'SST, random')},
     {'name': 'local_head', 'paper': 'local_sampling', 'data': 'birds', 'updates': 100, 'runs': 3,
-     'grid': {'lr': ('1e-4',)},
+     'grid': {'lr': ('1e-4',)}, 'folds': 2,
      'says': 'the last layer learns ten times as fast as the trunk; the program never trains it',
      'losses': {'head x10': 'sst+head_lr_mult=10', 'head fixed': 'sst+head_lr_mult=0'},
      'better': ('head x10', 'head fixed')},
