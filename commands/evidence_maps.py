@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pathlib
+import textwrap
 
 import numpy as np
 
@@ -147,7 +148,8 @@ def draw() -> None:
         if name in found:
             kept = json.loads((LOGS / f'{NAME}_{name}.json').read_text(encoding='utf-8'))
             title = '16 heated up to 4' if name == 'map_heated' else 'alpha ' + name.partition('_')[2]
-            shown.append((title, f'paper: {said}\n{int(found[name]["updates"]):,} updates, accuracy '
+            said = textwrap.fill(f'paper: {said}', 26)
+            shown.append((title, f'{said}\n{int(found[name]["updates"]):,} updates, accuracy '
                           f'{float(found[name]["accuracy"]):.3f}', kept['degrees'], kept['weights']))
     if shown:
         PICTURE.parent.mkdir(parents=True, exist_ok=True)
