@@ -122,7 +122,7 @@ CLAIMS = [
      'better': ('SST, k-means', 'SST, random')},
     {'name': 'local_head', 'paper': 'local_sampling', 'data': 'birds', 'updates': 100, 'runs': 3,
      'grid': {'lr': ('1e-4',)}, 'folds': 2,
-     'says': 'the last layer learns ten times as fast as the trunk; the program never trains it',
+     'says': 'a last layer that learns ten times as fast as the trunk is above the fixed one of the program',
      'losses': {'head x10': 'sst+head_lr_mult=10', 'head fixed': 'sst+head_lr_mult=0'},
      'better': ('head x10', 'head fixed')},
 ]
