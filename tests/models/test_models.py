@@ -173,7 +173,7 @@ def test_cascade_without_named_depths_takes_the_last_map_of_each_resolution():
 def test_ranking_head_of_resnet_v2_takes_the_map_before_the_last_norm():
     net = build('--backbone=resnet18_v2', '--image_size=64', head='two_head', feature='pooled')
     blocks = list(children(net.trunk))
-    assert [type(b).__name__ for b in blocks[net.trunk.out_indices[0] + 1:]] == ['BatchNorm', 'Fused']
+    assert [type(b).__name__ for b in blocks[net.trunk.out_indices[0] + 1:]] == ['BatchNorm', 'Activation']
     assert net.head.dense.weight.shape == (8, 512 * 2 * 2)
 
 

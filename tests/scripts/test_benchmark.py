@@ -131,12 +131,13 @@ evaluation.million(argparse.Namespace(items=1000, dim=16, classes=10))"""], cwd=
 
 
 def test_the_parts_of_an_evaluation_add_up_to_its_ratio():
-    lines = benchmark('evaluation', '--items=3000', '--dim=16', '--classes=600', '--rounds=1', '--beside=',
+    lines = benchmark('evaluation', '--items=12000', '--dim=64', '--classes=2400', '--rounds=1', '--beside=',
                       '--data=random').splitlines()
     ours = next(line for line in lines if line.startswith('ours'))
     parts = [line for line in lines if line.startswith('    of this')]
     total, *of_it = (float(line.split(' s ')[0].split()[-1]) for line in (ours, *parts))
-    assert len(of_it) == 6 and sum(of_it) == pytest.approx(total, abs=0.05) and of_it[0] > 0
+    # each figure is printed to a hundredth of a second
+    assert len(of_it) == 6 and sum(of_it) == pytest.approx(total, abs=0.04) and of_it[0] > 0
 
 
 def test_merged_convolutions_have_the_same_gradients():

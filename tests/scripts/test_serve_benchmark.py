@@ -13,7 +13,7 @@ def test_backends_have_their_lines_and_flat_finds_all():
     text = benchmark('serve', '--part=backends', '--sizes=400x8', '--backends=flat,hnsw,ivfpq', '--queries=20')
     flat, hnsw = (re.search(rf'^400x8 +{name}.* (\S+)$', text, re.M) for name in ('flat', 'hnsw'))
     assert float(flat.group(1)) == 1.0 and 0.8 <= float(hnsw.group(1)) <= 1.0
-    assert 'ivfpq      left out: --backend=ivfpq learns its codes from at least 10,000 images' in text
+    assert 'ivfpq         left out: --backend=ivfpq learns its codes from at least 10,000 images' in text
 
 
 def test_milvus_has_its_line():
