@@ -6,13 +6,11 @@ pictures reduced to about 16 x 16. The test classes, scored once. Kept in docs/e
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 
 from commands import baselines, layers
-from core.files import write_atomic
 from core.lazy import lazy
+from core.tables import read_records, write_records
 from recipes import evidence as plan
 
 session = lazy('commands.session')
@@ -26,10 +24,7 @@ FROZEN, UNTRAINED, PIXELS = 'frozen trunk, pooled', 'untrained trunk, pooled', '
 
 def read(table=TABLE) -> list[dict]:
     """Lines of the table; [] without one."""
-    if not pathlib.Path(table).exists():
-        return []
-    with open(table, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
+    return read_records(table)
 
 
 def frozen(data, table=TABLE) -> float | None:
@@ -59,11 +54,7 @@ def write(data, found, table=TABLE) -> None:
     lines += [dict(zip(COLUMNS, (data, layer, f'{recall:.4f}', f'{precision:.4f}', run.commit())))
               for layer, recall, precision in found]
     lines.sort(key=lambda line: list(plan.DATA).index(line['data']))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(lines)
-    write_atomic(table, text.getvalue())
+    write_records(table, COLUMNS, lines)
 
 
 def section(lines) -> list[str]:

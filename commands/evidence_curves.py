@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 from collections import defaultdict
 
 import numpy as np
 
 from commands import compare
-from core.files import read_log, write_atomic
+from core.files import read_log
 from core.lazy import lazy
+from core.tables import read_records, write_records
 
 plots = lazy('evaluation.plots.evidence')
 
@@ -50,20 +49,13 @@ def collect(claim, plan, results) -> list[dict]:
 
 def write(rows, file) -> None:
     """Keep the curves as a CSV file."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    pathlib.Path(file).parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, text.getvalue())
+    write_records(file, COLUMNS, rows)
 
 
 def read(file) -> dict[str, np.ndarray]:
     """{variant: float (seeds, points, 4)}: updates, seconds, Recall@1, MAP@R."""
-    with open(file, newline='', encoding='utf-8') as opened:
-        lines = list(csv.DictReader(opened))
     found = defaultdict(lambda: defaultdict(list))
-    for line in lines:
+    for line in read_records(file):
         found[line['variant']][line['seed']].append([float(line[key]) for key in COLUMNS[2:]])
     return {variant: np.array(list(seeds.values())) for variant, seeds in found.items()}
 

@@ -7,8 +7,6 @@ anywhere, the same command goes on. A map of more epochs takes the place of a sh
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import pathlib
@@ -21,6 +19,7 @@ from commands.words import words_of
 from core.errors import UserError
 from core.files import read_log, write_atomic
 from core.lazy import lazy
+from core.tables import read_records, write_records
 from recipes import evidence_maps as plan
 
 panels = lazy('evaluation.plots.map_panels')
@@ -118,10 +117,7 @@ def keep(name, folder, degrees, weights) -> None:
 
 def read(table=TABLE) -> list[dict]:
     """Lines of docs/mnist_maps.csv."""
-    if not pathlib.Path(table).exists():
-        return []
-    with open(table, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
+    return read_records(table)
 
 
 def write(row, table=TABLE) -> bool:
@@ -132,11 +128,7 @@ def write(row, table=TABLE) -> bool:
     order = [plan.KNOWN['name'], *plan.MAPS]
     lines = sorted([line for line in lines if line['map'] != row['map']] + [row],
                    key=lambda line: order.index(line['map']))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(lines)
-    write_atomic(table, text.getvalue())
+    write_records(table, COLUMNS, lines)
     return True
 
 

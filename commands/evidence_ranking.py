@@ -7,8 +7,6 @@ alone. Stopped anywhere, the same command goes on; what is finished stands in do
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import os
@@ -19,8 +17,8 @@ import numpy as np
 from commands import children, compare, layers
 from commands.words import words_of
 from core.errors import UserError
-from core.files import write_atomic
 from core.lazy import lazy
+from core.tables import read_records, write_records
 from recipes import evidence_ranking as plan
 
 plots = lazy('evaluation.plots.evidence')
@@ -79,11 +77,8 @@ def lists(root, folder) -> dict[tuple[str, str], str]:
                 train = train[:kept_of(len(train), places[entry], len(classes))]
             rows += [(photo, entry.name, part) for part, photos in (('train', train), ('test', test))
                      for photo in photos]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator='\n')
-        writer.writerows([('path', 'label', 'split'), *rows])
-        files[subset, purpose] = os.path.join(folder, f'{subset}-{purpose}.csv')
-        write_atomic(files[subset, purpose], text.getvalue())
+        files[subset, purpose], columns = os.path.join(folder, f'{subset}-{purpose}.csv'), ('path', 'label', 'split')
+        write_records(files[subset, purpose], columns, (dict(zip(columns, row)) for row in rows))
     return files
 
 
@@ -140,10 +135,7 @@ def measure(subset, name, flags, files, base) -> list[dict]:
 
 def read(table=None) -> list[dict]:
     """Lines of docs/ranking_modes.csv."""
-    if not pathlib.Path(table or TABLE).exists():
-        return []
-    with open(table or TABLE, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
+    return read_records(table or TABLE)
 
 
 def write(lines) -> None:
@@ -152,12 +144,7 @@ def write(lines) -> None:
     here = lines[0]['subset'], lines[0]['variant']
     kept = [line for line in read() if (line['subset'], line['variant']) != here] + lines
     kept.sort(key=lambda line: (order.index((line['subset'], line['variant'])), int(line['seed'])))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(kept)
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(TABLE, text.getvalue())
+    write_records(TABLE, COLUMNS, kept)
 
 
 def summary(lines=None) -> dict[tuple[str, str], dict]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import pathlib
 
-from core.files import write_atomic
+from core.tables import read_records, write_records
 from recipes import evidence as plan
 
 TABLE = pathlib.Path(__file__).resolve().parents[1] / 'docs' / 'evidence.csv'
@@ -52,10 +50,7 @@ def rows(claim, result, commit) -> list[dict]:
 
 def read(table=TABLE) -> list[dict]:
     """Lines of docs/evidence.csv."""
-    if not pathlib.Path(table).exists():
-        return []
-    with open(table, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
+    return read_records(table)
 
 
 def write(lines, table=TABLE) -> None:
@@ -65,11 +60,7 @@ def write(lines, table=TABLE) -> None:
     kept = [line for line in read(table) if line['claim'] != claim] + lines
     kept.sort(key=lambda line: order.index(line['claim']) if line['claim'] in order else len(order))
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(kept)
-    write_atomic(table, text.getvalue())
+    write_records(table, COLUMNS, kept)
 
 
 def verdict_of(claim, lines) -> str:

@@ -1,4 +1,4 @@
-"""Tables that people make: the one reader of CSV files, for data sets and for embeddings."""
+"""CSV files: the one reader of tables that people make, and the records that this suite keeps itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from core.errors import UserError
+from core.files import write_atomic
 from core.text import printable
 
 TRUE = ('1', '1.0', 'true', 't', 'yes', 'y', 'x', 'query')
@@ -168,6 +169,31 @@ def read_table(path: str | pathlib.Path, needed: Iterable[str] = ()) -> Table:
     for name in needed:
         table.filled(name)
     return table
+
+
+def read_records(path: str | pathlib.Path) -> list[dict[str, str]]:
+    """Lines of a CSV file that `write_records` made; [] where there is none."""
+    if not pathlib.Path(path).exists():
+        return []
+    with open(path, newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def write_records(path: str | pathlib.Path, columns: Iterable[str], records: Iterable[dict]) -> None:
+    """Write a CSV file whole or not at all; its folder is made.
+
+    Parameters
+    ----------
+    path : of the file
+    columns : names in their order; a record may lack some and has no others
+    records : {name: value}
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), restval='', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(records)
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, text.getvalue())
 
 
 def _text(data, shown):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from core.tables import read_table, whole_numbers
+from core.tables import read_records, read_table, whole_numbers, write_records
 from core.text import printable
 
 
@@ -65,3 +65,13 @@ def test_bytes_that_are_no_text_stay_and_are_shown(tmp_path):
     assert name.encode('utf-8', 'surrogateescape') == b'a\xff.jpg' and printable(name) == 'a\\xff.jpg'
     assert printable('a\n\x1b]0;title\x07 鳥 é') == 'a\\n\\x1b]0;title\\x07 鳥 é'
     assert printable('\u202egpj.exe') == '\\u202egpj.exe'
+
+
+def test_records_survive_their_file(tmp_path):
+    path = tmp_path / 'new' / 'a.csv'
+    assert read_records(path) == []
+    write_records(path, ('a', 'b'), [{'a': 'x, "y"', 'b': 1.5}, {'a': 'two\nlines'}])
+    assert read_records(path) == [{'a': 'x, "y"', 'b': '1.5'}, {'a': 'two\nlines', 'b': ''}]
+    with pytest.raises(ValueError, match='c'):
+        write_records(path, ('a', 'b'), [{'c': 1}])
+    assert len(read_records(path)) == 2                        # what was there is still there
