@@ -71,22 +71,26 @@ class TFRMSProp(Form):
         weight[:] = weight - velocity
 
 
-@mx.optimizer.register
-class TorchAdam(Form):
-    """Adam as PyTorch has it since 1.3: epsilon is added after the bias correction of the second moment.
-
-    w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
-
-    MXNet, TensorFlow and the older PyTorch add it before. Source: Kingma and Ba, algorithm 1 (ICLR 2015).
-    """
+class Moments(Form):
+    """A form with two running numbers for each weight: of the gradient, and of its size."""
 
     def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def create_state(self, index, weight):
-        """(m, v) of one weight."""
+        """Both, of one weight."""
         return nd.zeros_like(weight), nd.zeros_like(weight)
+
+
+@mx.optimizer.register
+class TorchAdam(Moments):
+    """Adam as PyTorch has it since 1.3: epsilon is added after the bias correction of the second moment.
+
+    w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+
+    MXNet, TensorFlow and the older PyTorch add it before. Source: Kingma and Ba, algorithm 1 (ICLR 2015).
+    """
 
     def update(self, index, weight, grad, state):
         """One step on one weight."""
@@ -101,20 +105,15 @@ class TorchAdam(Form):
 
 
 @mx.optimizer.register
-class SafeAdamax(Form):
+class SafeAdamax(Moments):
     """Adamax whose denominator never vanishes: u = max(beta2 u, |g| + epsilon);  w -= lr / (1 - beta1^t) m / u.
 
     MXNet's own has no epsilon: a weight whose gradient was 0 so far (behind a ReLU that never opened) becomes 0 / 0.
     Source: Kingma and Ba, Adam (ICLR 2015), algorithm 2, with the epsilon of torch.optim.Adamax.
     """
 
-    def __init__(self, learning_rate=0.002, beta1=0.9, beta2=0.999, epsilon=1e-8, **kwargs):
+    def __init__(self, learning_rate=0.002, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-
-    def create_state(self, index, weight):
-        """(m, u) of one weight."""
-        return nd.zeros_like(weight), nd.zeros_like(weight)
 
     def update(self, index, weight, grad, state):
         """One step on one weight."""
