@@ -14,8 +14,9 @@ with 95 % intervals and differences to the best loss are paired, run by run. Sto
   --points=N          evaluations in each training, for curves of the classes left out (1: at its end)
   --save_dir=DIR      instead of runs/compare
   --dry_run           print the plan
-  any other flag of training holds for all losses; without one: mobilenet0.5 with ImageNet weights at 128 px, 128
-  numbers, batches of 64 (4 a class), adam, lr 1e-4, wd 1e-5, a constant rate (built-in letters: their own settings)
+  any other flag of training holds for all losses; without one: a head of 512
+  numbers on the frozen EfficientNet-Lite0 at 224 px, batches of 64 (4 a class), adam, lr 1e-4, wd 1e-5, a constant rate
+  (recipes/photos.py; built-in letters: their own settings). --freeze_trunk=false trains the trunk too
 """
 
 import itertools
@@ -33,11 +34,13 @@ from core.errors import UserError, pick_name
 from core.files import check_writable, read_json, write_atomic, write_json
 from core.flags import bounded, path
 from core.text import count
+from recipes import photos
 
-# The same for every loss. A loss's own flags (margins, scales) are its paper's.
-COMMON = {'backbone': 'mobilenet0.5', 'pretrained': True, 'image_size': 128, 'embed_dim': 128, 'batch_size': 64,
-          'transform': 'embedding_expansion', 'optim': 'adam', 'lr': 1e-4, 'wd': 1e-5, 'lr_schedule': 'constant',
-          'metric': 'cosine', 'head_lr_mult': 1, 'conv_lr_mult': 1, 'bias_lr_mult': 1, 'bias_wd_mult': 1}
+# The same for every loss: the settings of `photos` without what is a loss's own or a matter of length. A loss's own
+# flags (margins, scales) are its paper's.
+OWN_PHOTOS = ('loss', 'data_name', 'num_instances', 'epochs', 'eval_epoch_term', 'baselines')
+COMMON = {**{flag: value for flag, value in photos.SETTINGS.items() if flag not in OWN_PHOTOS},
+          'bias_lr_mult': 1, 'bias_wd_mult': 1}
 INSTANCES = 4     # images of each class in a batch, for the losses whose batches have a number of them
 LETTERS = {'lr': 1e-3, 'wd': 1e-4, 'lr_schedule': 'constant', 'metric': 'cosine'}
 # One evaluation, after the last update; nothing is drawn.

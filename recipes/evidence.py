@@ -22,7 +22,8 @@ GRID = {'lr': ('1e-4', '1e-3'), 'wd': ('0', '1e-5', '5e-4')}
 FOLDS = 4
 
 _PHOTOS = {'backbone': 'mobilenet0.5', 'pretrained': 'WEIGHTS/mobilenet0.5_imagenet.params', 'mean': '0.502',
-           'std': '0.502', 'image_size': 128, 'embed_dim': 128, 'batch_size': 64, 'transform': 'embedding_expansion'}
+           'std': '0.502', 'image_size': 128, 'embed_dim': 128, 'batch_size': 64, 'transform': 'embedding_expansion',
+           'freeze_trunk': False}
 _FROZEN = {'backbone': 'efficientnet_lite0', 'pretrained': True, 'image_size': 224, 'embed_dim': 128,
            'batch_size': 64, 'transform': 'embedding_expansion', 'freeze_trunk': True}
 DATA = {

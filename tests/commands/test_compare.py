@@ -78,8 +78,11 @@ def test_every_loss_gets_the_same_conditions(tmp_path):
                          '--updates=7', f'--save_dir={tmp_path}'])
     flags = [vars(layers.parse('train', compare.training(plan, loss, [], 0, 1))) for loss in plan.losses]
     same = ('backbone', 'pretrained', 'image_size', 'embed_dim', 'batch_size', 'transform', 'optim', 'lr', 'wd',
-            'lr_schedule', 'metric', 'train_iters', 'fold', 'epochs', 'head_lr_mult', 'conv_lr_mult', 'early_stopping')
+            'lr_schedule', 'metric', 'train_iters', 'fold', 'epochs', 'head_lr_mult', 'conv_lr_mult', 'early_stopping',
+            'freeze_trunk')
     assert len({json.dumps([one[key] for key in same]) for one in flags}) == 1
+    # what a package carries, so that own photos are compared without any download
+    assert (flags[0]['backbone'], flags[0]['freeze_trunk'], flags[0]['embed_dim']) == ('efficientnet_lite0', True, 512)
     assert (flags[0]['num_instances'], 'num_instances' in flags[2]) == (4, False)
     assert (flags[0]['lr'], flags[0]['train_iters'], flags[0]['fold']) == (3e-5, 7, (1, 4))
 

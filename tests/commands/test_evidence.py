@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from PIL import Image
 
-from commands import compare, evidence, evidence_baselines, evidence_curves, evidence_page, evidence_tables
+from commands import compare, evidence, evidence_baselines, evidence_curves, evidence_page, evidence_tables, layers
 from core.errors import UserError
 from recipes import evidence as plan
 
@@ -37,6 +37,8 @@ def test_every_claim_is_a_comparison_that_parses(one, tmp_path):
     assert found.losses == list(one['losses'].values()) and found.updates == one['updates']
     assert len(found.grid) == (1 if 'grid' in one else 6) and len(found.seeds) == one['runs'] >= 3
     assert found.points == (5 if 'frozen' in one['data'] else 4)
+    flags = [compare.training(found, loss, found.grid[0], 0, 1) for loss in found.losses]
+    assert all(layers.parse('train', words).freeze_trunk == ('frozen' in one['data']) for words in flags)
     assert set(one['better']) <= set(one['losses'])
 
 
