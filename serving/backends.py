@@ -15,7 +15,7 @@ from core.errors import UserError
 from core.files import open_atomic
 
 CHUNK = 65536           # rows given to faiss at a time
-FEW = 20                # queries from which faiss multiplies matrices: below, one thread is the fastest
+FEW = 3                 # queries from which products of matrices beat comparing one by one
 EFFORTS = tuple(2 ** k for k in range(13))
 
 
@@ -146,7 +146,7 @@ class Flat(Backend):
         return faiss.IndexFlatL2(self.dim)
 
     def parameters(self, selector, k):
-        return faiss.SearchParameters(sel=selector)
+        return None if selector is None else faiss.SearchParameters(sel=selector)
 
     def tune(self, vectors, rows, wanted, **options):
         self.recall = 1.0
@@ -214,11 +214,17 @@ class HNSW(Backend):
 
 BACKENDS = {kind.name: kind for kind in (Flat, IVFPQ, HNSW)}
 PROCESSORS = faiss.omp_get_max_threads()
+NEVER = 2 ** 31 - 1     # faiss 1.15 has a threshold of 128,000 queries, which is never reached
 
 
 def threads(queries):
-    """Threads of faiss in this thread: one for a few queries, which waking others only delays; all for many."""
-    faiss.omp_set_num_threads(1 if queries is not None and queries < FEW else PROCESSORS)
+    """How faiss searches in this process from now on: as many threads as there are queries, and from FEW queries on by
+    products of matrices (100,000 x 512, two threads: 16 queries in 38 instead of 175 ms, one in 27 instead of 31).
+
+    queries : how many; None: many
+    """
+    faiss.omp_set_num_threads(PROCESSORS if queries is None else min(max(1, queries), PROCESSORS))
+    faiss.cvar.distance_compute_blas_threshold = 1 if queries is None or queries >= FEW else NEVER
 
 
 def distances(vectors, query, rows):

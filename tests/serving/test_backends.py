@@ -1,10 +1,13 @@
 """The faiss back-ends against sorting by hand, with masks, files and chosen effort."""
 
+import faiss
 import numpy as np
 import pytest
 
 from core.errors import UserError
 from serving import backends
+from serving.local import LocalIndex
+from serving.store import File
 
 
 def clustered(n, dim=16, seed=0):
@@ -92,3 +95,25 @@ def test_distances_of_the_same_vector_are_zero():
     rows, far = backends.by_distance(vectors, vectors[7], np.array([9, 7, 3]))
     assert rows[0] == 7 and far[0] == 0.0
     assert np.allclose(far[1:], np.sort(np.linalg.norm(vectors[[9, 3]].astype(np.float64) - vectors[7], axis=1)))
+
+
+def test_many_queries_find_what_each_finds_alone(tmp_path):
+    """By products of matrices distances are rounded: near duplicates, 1e-4 apart, must still come in their order."""
+    rng = np.random.RandomState(3)
+    data = np.repeat(rng.randn(60, 32).astype(np.float32), 5, axis=0)
+    data += 1e-4 * rng.randn(*data.shape).astype(np.float32)
+    index = LocalIndex(tmp_path / 'x', write=True, about={'dim': 32, 'model': 'm', 'root': '/'}, tell=lambda text: None)
+    index.add([File(str(k), '', 1, 1) for k in range(len(data))], data)
+    ids, far = index.search(data[::7], 8)
+    for row, query in enumerate(data[::7]):
+        alone, distance = index.search(query[None], 8)
+        exact = np.sqrt(((data - query) ** 2).sum(axis=1))
+        assert ids[row].tolist() == alone[0].tolist()
+        np.testing.assert_allclose(far[row], np.sort(exact)[:8], atol=1e-6)
+    index.close()
+
+
+@pytest.mark.parametrize('queries, products', [(1, False), (2, False), (3, True), (None, True)])
+def test_products_of_matrices_from_three_queries_on(queries, products):
+    backends.threads(queries)
+    assert (faiss.cvar.distance_compute_blas_threshold == 1) == products
