@@ -4,9 +4,9 @@ For every query it counts the products above high[query] and lists those in (low
 gallery are the same rows, the matrix is symmetric: only the upper blocks are multiplied, and each serves the queries of
 its rows and those of its columns.
 
-What holds the pass: half the products remain, and each is compared with two thresholds of its row and of its column.
-These comparisons are bound by memory; tiles of 16 to 64 rows and products of 256 to 1024 rows take the same time
-within the noise of a measurement. One compiled loop over a product, in place of NumPy's four, is left to gain.
+What holds the pass: half the products remain. Each is compared with two thresholds of its row and of its column, in one
+compiled loop that takes as long as reading the block (compiled.py); NumPy, six times slower, serves small passes, which
+are over before the loop is loaded, and where Numba is missing.
 """
 
 from __future__ import annotations
@@ -19,56 +19,52 @@ from tqdm import tqdm
 from evaluation.neighbours import threads
 from evaluation.neighbours.products import Buffer, take
 
-ROWS = 1024     # of a product
-COLUMNS = 8192  # of a product: NumPy's comparison with one threshold for each row is fast on long rows only
-TILE = 64       # rows that a thread treats at a time, 2 MB; at most 255, as counts are added in bytes
+ROWS = 1024        # of a product
+COLUMNS = 8192     # of a product
+COMPILED = 2 ** 28 # products of a pass that take NumPy about as long as the compiled loop takes to be loaded
 
 
-def tiles(block, thresholds, first) -> list:
-    """Counts and lists of some rows of a block, a tile at a time: a tile stays in a processor's own cache.
+def compared(block, thresholds, first) -> list:
+    """Counts and lists of a block of products.
 
-    thresholds : (low, high) of the queries of the rows and, where these are queries too, of the columns
+    Parameters
+    ----------
+    block : float32 (n, m)
+    thresholds : float32 (low, high) of the queries of the rows (n,) and, where these are queries too, of the columns
+        (m,); low is not above high
     first : numbers of the block's first row and column
-    Returns for each of these one or two sides (count int64, (query int32, gallery int32, product float32)).
 
-    Calls of NumPy are few and large, as the threads share Python's lock: masks are treated as words of eight.
+    Returns
+    -------
+    for each of these one or two sides (count int64, (query int32, gallery int32, product float32))
+
+    Example
+    -------
+    >>> low, high = np.float32([[1, 1], [2, 9]])
+    >>> [(count, listed)] = compared(np.float32([[0, 2, 3], [0, 2, 3]]), [(low, high)], (10, 20))
+    >>> count, listed
+    (array([1, 0]), (array([10, 11, 11], dtype=int32), array([21, 21, 22], dtype=int32), array([2., 2., 3.], dtype=float32)))
     """
-    height, m = block.shape
-    width = -(-m // 1024) * 1024
-    low, high = (np.zeros((min(TILE, height), len(thresholds), width), dtype=bool) for _ in range(2))
-    differs = np.zeros(low.shape[:2] + (width // 8,), dtype=bool)
-    sums = (np.zeros((height, width // 1024), dtype=np.uint64),
-            np.zeros((-(-height // TILE), width // 8), dtype=np.uint64))[:len(thresholds)]
-    counted = [bool((t[1] < np.inf).any()) for t in thresholds]    # no product is above an infinite threshold
-    hits, bits = [], []    # words in which a product is listed, by their number, and which of their eight
-    for i, start in enumerate(range(0, height, TILE)):
-        part = slice(start, start + TILE)
-        tile = block[part]
-        n = len(tile)
-        for side, of_side in enumerate(thresholds):
-            for mask, threshold in zip((low, high)[:1 + counted[side]], of_side):
-                np.greater(tile, threshold if side else threshold[part, None], out=mask[:n, side, :m])
-        low_words, high_words = low[:n].view(np.uint64), high[:n].view(np.uint64)
-        # Eight counters of a byte in each word: 128 words of a row, or the words of at most 255 rows, do not overflow.
-        if counted[0]:
-            np.add.reduce(high_words[:, 0].reshape(n, -1, 128), axis=2, out=sums[0][part])
-        if counted[-1] and len(sums) == 2:
-            np.add.reduce(high_words[:, 1], axis=0, out=sums[1][i])
-        listed = np.not_equal(low_words, high_words if any(counted) else 0, out=differs[:n])
-        hit = np.flatnonzero(listed)
-        hits.append(hit + start * differs[0].size)
-        bits.append(low_words.reshape(-1)[hit] ^ high_words.reshape(-1)[hit])
-    i, byte = np.nonzero(np.concatenate(bits).view(bool).reshape(-1, 8))
-    row, side, word = np.unravel_index(np.concatenate(hits)[i], (height,) + differs.shape[1:])
-    column = 8 * word + byte
-    value = block[row, column]
-    place = (row + first[0]).astype(np.int32), (column + first[1]).astype(np.int32)
     found = []
-    for s, (total, axis) in enumerate(zip(sums, (1, 0))):
-        mine = side == s
-        found.append((total.view(np.uint8).sum(axis=axis, dtype=np.int64)[:block.shape[s]],
-                      (place[s][mine], place[1 - s][mine], value[mine])))
+    for side, of_side in enumerate(thresholds):
+        low, high = of_side if side else (threshold[:, None] for threshold in of_side)
+        above = block > high
+        place = np.nonzero((block > low) ^ above)
+        value = block[place]
+        place = [np.int32(p + f) for p, f in zip(place, first)]
+        found.append((np.count_nonzero(above, axis=1 - side), (place[side], place[1 - side], value)))
     return found
+
+
+def comparison(products):
+    """The function that compares the blocks of a pass over so many products."""
+    if products < COMPILED:
+        return compared
+    try:
+        from evaluation.neighbours import compiled
+    except ImportError:
+        return compared
+    return compiled.compared
 
 
 def blocks_of(queries, galleries, symmetric) -> Iterator[tuple[slice, slice]]:
@@ -96,6 +92,7 @@ def sweep(products, low, high, own, count, report) -> None:
     report : called after each block with lists of (query int32, gallery int32, product float32) arrays
     """
     blocks = list(blocks_of(products.left.shape[0], products.right.shape[0], products.symmetric))
+    compare = comparison(products.left.shape[0] * products.right.shape[0])
     buffer = Buffer(max((r.stop - r.start) * (c.stop - c.start) for r, c in blocks), products.left)
     for rows, columns in tqdm(blocks, desc='neighbours', unit='block', disable=None, leave=False, delay=2):
         block = buffer.product(take(products.left, rows), take(products.right, columns))
@@ -109,7 +106,7 @@ def sweep(products, low, high, own, count, report) -> None:
             sides = [slice(rows.start + start, min(rows.start + start + step, rows.stop))]
             if products.symmetric and columns != rows:
                 sides.append(columns)
-            jobs.append((sides, threads.submit(tiles, block[start:start + step], [(low[s], high[s]) for s in sides],
+            jobs.append((sides, threads.submit(compare, block[start:start + step], [(low[s], high[s]) for s in sides],
                                                (sides[0].start, columns.start))))
         for sides, job in jobs:
             for side, (found, listed) in zip(sides, job.result()):

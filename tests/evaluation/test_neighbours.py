@@ -57,10 +57,29 @@ def options(request, monkeypatch):
     if request.param == 'swept in small blocks':
         monkeypatch.setattr(sweep, 'ROWS', 75)
         monkeypatch.setattr(sweep, 'COLUMNS', 136)
-        monkeypatch.setattr(sweep, 'TILE', 31)
+        monkeypatch.setattr(sweep, 'COMPILED', 0)
         monkeypatch.setattr(lists, 'LIMIT', 300)
         monkeypatch.setattr(lists, 'SAMPLE', 40)
     return {'small': 10 ** 9 if request.param == 'sorted' else 0}
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (3, 5), (4, 256), (9, 257), (70, 1030)])
+@pytest.mark.parametrize('sides', [1, 2])
+def test_the_compiled_comparison_finds_what_numpy_finds(shape, sides):
+    """Thresholds that are met exactly, infinite ones, and a block whose width is not that of the array behind it."""
+    compiled = pytest.importorskip('evaluation.neighbours.compiled', reason='Numba is not installed', exc_type=ImportError)
+    rng = np.random.RandomState(0)
+    block = rng.randint(0, 12, (shape[0], shape[1] + 3)).astype(np.float32)[:, :shape[1]]
+    block[rng.rand(*shape) < 0.1] = -np.inf
+    thresholds = []
+    for n in shape[:sides]:
+        low, high = np.sort(rng.choice([-np.inf, 2, 5, 5.5, 9, np.inf], (2, n)), axis=0).astype(np.float32)
+        thresholds.append((low, high))
+    for (count, entries), (expected, plain) in zip(compiled.compared(block, thresholds, (7, 50)),
+                                                   sweep.compared(block, thresholds, (7, 50))):
+        assert np.array_equal(count, expected)
+        assert sorted(zip(*entries)) == sorted(zip(*plain))
+        assert [part.dtype for part in entries] == [np.int32, np.int32, np.float32]
 
 
 @pytest.mark.parametrize('metric', ['euclidean', 'cosine', 'dot'])
