@@ -1,4 +1,4 @@
-"""The comparison of a block of products with its thresholds as two compiled loops, at the speed at which memory is read.
+"""The comparison of a block of products with its thresholds as two compiled loops, as fast as the memory is read.
 
 Numba compiles them when this module is imported, and keeps the machine code beside this file or in the user's cache.
 Everything is counted in float32, exact up to 2^24, as numbers of one width are what a processor's vectors take; four
@@ -27,8 +27,8 @@ def compile(function):
 def count(block, row_low, row_high, column_low, column_high, above_row, above_column, listed):
     """Add to the counts of products above `high`, and write how many of each cell lie in (low, high] into `listed`.
 
-    block : float32 (n, m) of whole cells down; row_* and above_row float32 (n,); column_* and above_column float32 (m,);
-    listed : float32 (cells down, cells across)
+    block : float32 (n, m) of whole cells down; row_* and above_row float32 (n,)
+    column_* and above_column : float32 (m,); listed : float32 (cells down, cells across)
     """
     m = block.shape[1]
     for cell in range(listed.shape[0]):

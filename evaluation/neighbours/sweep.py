@@ -19,9 +19,9 @@ from tqdm import tqdm
 from evaluation.neighbours import threads
 from evaluation.neighbours.products import Buffer, take
 
-ROWS = 1024        # of a product
-COLUMNS = 8192     # of a product
-COMPILED = 2 ** 28 # products of a pass that take NumPy about as long as the compiled loop takes to be loaded
+ROWS = 1024           # of a product
+COLUMNS = 8192        # of a product
+COMPILED = 2 ** 28    # products of a pass that take NumPy about as long as the compiled loop takes to be loaded
 
 
 def compared(block, thresholds, first) -> list:
@@ -42,8 +42,8 @@ def compared(block, thresholds, first) -> list:
     -------
     >>> low, high = np.float32([[1, 1], [2, 9]])
     >>> [(count, listed)] = compared(np.float32([[0, 2, 3], [0, 2, 3]]), [(low, high)], (10, 20))
-    >>> count, listed
-    (array([1, 0]), (array([10, 11, 11], dtype=int32), array([21, 21, 22], dtype=int32), array([2., 2., 3.], dtype=float32)))
+    >>> count, [part.tolist() for part in listed]
+    (array([1, 0]), [[10, 11, 11], [21, 21, 22], [2.0, 2.0, 3.0]])
     """
     found = []
     for side, of_side in enumerate(thresholds):

@@ -177,7 +177,7 @@ def test_data_sets_get_tables_of_their_own(tmp_path, capsys):
     assert 'the runs are on 2 data sets' in text
 
 
-def test_unfinished_and_damaged_runs_are_named_and_left_out(tmp_path, capsys):
+def test_unfinished_and_damaged_runs_are_named_and_left_out(tmp_path, capsys, monkeypatch):
     make_run(tmp_path / 'good')
     make_run(tmp_path / 'killed')
     (tmp_path / 'killed' / 'result.json').unlink()
@@ -201,6 +201,7 @@ def test_unfinished_and_damaged_runs_are_named_and_left_out(tmp_path, capsys):
         run_report(tmp_path / 'nothing')
     with pytest.raises(UserError, match='is not a folder'):
         run_report(tmp_path / 'absent')
+    monkeypatch.chdir(tmp_path / 'nothing')      # where there is no runs/ to take
     with pytest.raises(UserError, match='report needs run folders'):
         run_report()
 
