@@ -185,7 +185,7 @@ def check(args, base, source, command):
     args.sampler = pick_name('--sampler', args.sampler, samplers.SAMPLERS)
     args.data_name = datasets.resolve(args.data_name)
     args.transform = pick_name('--transform', args.transform, datasets.transforms.TRANSFORMS)
-    models.registry.check_name(args.backbone)
+    models.registry.resolve(args.backbone)
     optimizers.settings(args.optim)
     if command == 'train' and args.save_dir:
         check_writable(path(args.save_dir), '--save_dir', folder=True)

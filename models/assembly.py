@@ -11,7 +11,7 @@ from models import backbones, fusion, heads, weights
 from models.embedding import EmbeddingNet
 from models.initializers import initializer, randomise_biases
 from models.preprocessing import from_dict, override
-from models.registry import OWN, STARTS
+from models.registry import OWN, STARTS, resolve
 
 
 def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', pretrained: Union[bool, str] = False, *,
@@ -26,7 +26,7 @@ def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', p
 
     Parameters
     ----------
-    backbone : name of a network (`backbones.names()` lists them)
+    backbone : name of a network (`registry.names()` lists them)
     embed_dim : D, length of the embedding; the head `pooled` ignores it, a cascade takes `dims`
     head : l2, linear, bn, pooled, two_head, cascade or hdc (models.heads)
     pretrained : True: ImageNet weights of the backbone; a path: a parameter file; False: a random start
@@ -55,7 +55,7 @@ def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', p
     """
     file = None if isinstance(pretrained, bool) else str(pretrained)
     start = initializer(trunk_init, '--trunk_init')
-    own = OWN.get(backbones.resolve(backbone))
+    own = OWN.get(resolve(backbone))
     kept = backbones.get_backbone(backbone, pretrained is True, image_size, trunk_bn_decay, freeze_bn)
     preprocessing, arrays = kept.preprocessing, None
     if file is not None:

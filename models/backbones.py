@@ -5,11 +5,11 @@ import functools
 import io
 import sys
 
-from core.errors import UserError, pick
+from core.errors import UserError
 from core.gluon_internals import children, gluoncv2_models, options
 from core.runtime import gluon
 from models.preprocessing import CAFFE, HALF, IMAGENET
-from models.registry import ALIASES, GLUON, OWN, canonical
+from models.registry import GLUON, OWN, resolve
 from models.trunk import Backbone, Trunk, cut
 
 nn = gluon.nn
@@ -52,28 +52,10 @@ def _gluoncv(get_model, name, **kwargs):
     raise refused
 
 
-def names() -> list:
-    """Every legal --backbone."""
+def listed_by_zoos() -> list:
+    """The classifiers of GluonCV and gluoncv2, as models/zoo_names.txt keeps them."""
     from gluoncv import model_zoo
-    return sorted({*OWN, *ALIASES, *GLUON, *_classifiers(model_zoo.get_model_list()),
-                   *_classifiers(gluoncv2_models())})
-
-
-def resolve(name: str) -> str:
-    """The canonical name of a backbone for any spelling. Raises UserError with close matches for an unknown one.
-
-    Example
-    -------
-    >>> resolve('Inception-V1'), resolve('resnet50-v2')
-    ('googlenet', 'resnet50_v2')
-    """
-    key = canonical(name)
-    if key in OWN or key in GLUON:
-        return key
-    known = names()
-    if key in known:
-        return key
-    return pick('--backbone', name, {n: ALIASES.get(n, n) for n in known})
+    return sorted({*_classifiers(model_zoo.get_model_list()), *_classifiers(gluoncv2_models())})
 
 
 def get_backbone(name: str, weights: bool = False, size=None, bn_decay=None, freeze_bn: bool = False) -> Backbone:

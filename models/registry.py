@@ -1,8 +1,12 @@
 """The tables that say what networks of our own and which initial weights there are; read without MXNet."""
 
+from __future__ import annotations
+
+import functools
+import pathlib
 from collections import namedtuple
 
-from core.errors import fold
+from core.errors import fold, pick_name
 from models.preprocessing import HALF, LITE
 
 Own = namedtuple('Own', 'make preprocessing weights summary')
@@ -72,10 +76,6 @@ ALIASES = {'inception_bn': 'bninception', 'bn_inception': 'bninception', 'incept
            'inc3': 'inceptionv3', 'inc4': 'inceptionv4', 'mobile': 'mobilenet1.0', 'mobilenet': 'mobilenet1.0',
            'dmlgoogle': 'inceptionv3'}
 
-# Networks of the other zoos that the papers name.
-OFTEN = ('googlenet', 'bninception', 'inceptionv4', 'inceptionresnetv2')
-
-
 def canonical(name: str) -> str:
     """The registered spelling of a backbone's name, whether there is such a backbone or not.
 
@@ -86,8 +86,24 @@ def canonical(name: str) -> str:
     return ALIASES.get(key, key)
 
 
-def check_name(name: str) -> None:
-    """UserError with close matches for a backbone that does not exist. The zoos are asked for rare names only."""
-    if canonical(name) not in (*OWN, *GLUON, *OFTEN):
-        from models.backbones import resolve
-        resolve(name)
+@functools.lru_cache(maxsize=1)
+def _zoo_names():
+    """Classifiers of GluonCV and gluoncv2: a file, as asking them takes seconds."""
+    return pathlib.Path(__file__).with_name('zoo_names.txt').read_text(encoding='utf-8').split()
+
+
+def names() -> list[str]:
+    """Every legal --backbone."""
+    return sorted({*OWN, *ALIASES, *GLUON, *_zoo_names()})
+
+
+def resolve(name: str) -> str:
+    """The canonical name of a backbone for any spelling. Raises UserError with close matches for an unknown one.
+
+    Example
+    -------
+    >>> resolve('Inception-V1'), resolve('resnet50-v2')
+    ('googlenet', 'resnet50_v2')
+    """
+    key = canonical(name)
+    return key if key in names() else canonical(pick_name('--backbone', name, names()))

@@ -10,7 +10,7 @@ import models
 from core.errors import UserError
 from core.gluon_internals import children, named_parameters
 from core.runtime import autograd, gluon, mx, nd
-from models import backbones, fusion, heads, weights
+from models import backbones, fusion, heads, registry, weights
 from models.embedding import EmbeddingNet
 from models.preprocessing import CAFFE, HALF, IMAGENET
 from models.trunk import Backbone, Trunk
@@ -22,6 +22,14 @@ def parse(*argv):
     models.add_args(parser)
     parser.add_argument('--image_size', type=int)
     return parser.parse_args(argv)
+
+
+def test_the_list_of_names_is_that_of_the_zoos():
+    assert registry._zoo_names() == backbones.listed_by_zoos(), (
+        'write it anew: python3 -c "from models.backbones import *; import textwrap; '
+        "print('\\n'.join(textwrap.wrap(' '.join(listed_by_zoos()), 118)))\" > models/zoo_names.txt")
+    for name in (*registry.OWN, *registry.GLUON, 'Inception-V1', 'inc3', 'ResNet50_v2', 'bn_inception'):
+        assert registry.resolve(name) in registry.names()
 
 
 def wish(head='l2', feature=None, dims=None):
