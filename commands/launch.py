@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,12 +16,14 @@ import time
 
 from core.errors import UserError
 from core.flags import bounded
-from core.runtime import usable_processors
+from core.runtime import chosen_threads, usable_processors
 from engine import checkpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GRACE = 20      # seconds between asking a process to end and ending it
 PAUSE = 0.2     # seconds between two looks at the processes
+# before a command: the process ends when the launcher does, however that was ended (util-linux, on Linux)
+TIED = ['setpriv', '--pdeathsig', 'KILL'] if shutil.which('setpriv') else []
 
 
 def add_args(parser) -> None:
@@ -49,7 +52,7 @@ class Process:
             inner = f'cd {shlex.quote(str(ROOT))} && env {remote} {shlex.join([".venv/bin/python", *words])}'
             command, environment = ['ssh', '-o', 'BatchMode=yes', '-tt', host, inner], None
         else:
-            command, environment = [sys.executable, *words], dict(os.environ, **variables)
+            command, environment = [*TIED, sys.executable, *words], dict(os.environ, **variables)
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         self.reader = threading.Thread(target=self.read, args=(logs,), daemon=True)
@@ -97,7 +100,7 @@ def start(args, words) -> list[Process]:
     hosts = read_hosts(args.hosts) if args.hosts else ['']
     root = args.root or (socket.gethostname() if args.hosts else '127.0.0.1')
     share = 1 if args.hosts else args.workers
-    threads = os.environ.get('OMP_NUM_THREADS') or str(max(1, usable_processors() // share))
+    threads = chosen_threads() or str(max(1, usable_processors() // share))
     common = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': str(args.port or free_port()),
               'DMLC_NUM_WORKER': str(args.workers), 'DMLC_NUM_SERVER': str(args.servers), 'OMP_NUM_THREADS': threads}
     if not args.hosts:

@@ -20,6 +20,8 @@ from core.errors import UserError
 from core.lazy import Lazy
 from core.startup import installed_mxnet, prepare
 
+OURS = 'GLUON_DML_OMP_NUM_THREADS'    # the value of OMP_NUM_THREADS where this module chose it
+
 
 def usable_processors(cgroup: str = '/sys/fs/cgroup', affinity: Iterable[int] | None = None) -> int:
     """Processors that this process may use: CPU affinity, bounded by the cgroup's CPU quota (v2 or v1)."""
@@ -40,7 +42,20 @@ def usable_processors(cgroup: str = '/sys/fs/cgroup', affinity: Iterable[int] | 
 
 def set_threads(environ: MutableMapping[str, str] = os.environ) -> None:
     """MXNet starts half as many threads as there are processors unless it is told; a value set by the user wins."""
-    environ.setdefault('OMP_NUM_THREADS', str(usable_processors()))
+    if 'OMP_NUM_THREADS' not in environ:
+        environ['OMP_NUM_THREADS'] = environ[OURS] = str(usable_processors())
+
+
+def chosen_threads(environ: MutableMapping[str, str] = os.environ) -> str:
+    """OMP_NUM_THREADS where the user set it, here or in a process that started this one; else ''.
+
+    >>> variables = {}
+    >>> set_threads(variables)
+    >>> chosen_threads(variables), chosen_threads({**variables, 'OMP_NUM_THREADS': '7'})
+    ('', '7')
+    """
+    value = environ.get('OMP_NUM_THREADS', '')
+    return '' if value == environ.get(OURS) else value
 
 
 def check_numpy(numpy: types.ModuleType) -> None:

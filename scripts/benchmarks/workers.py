@@ -7,14 +7,13 @@ the cores of one machine: the figures show what the exchange costs, not a speed-
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
 
-from core.runtime import usable_processors
+from core.runtime import chosen_threads, usable_processors
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -30,7 +29,7 @@ def add_args(parser):
 
 def run(args):
     """Measure, print the table, return {workers: (steps a second, megabytes a step)}."""
-    threads = os.environ.get('OMP_NUM_THREADS') or f'{usable_processors()} / workers'
+    threads = chosen_threads() or f'{usable_processors()} / workers'
     print(f'{args.backbone}, {args.image_size} px, {args.batch_size} images a step, one server, {threads} threads each')
     print(f'{"workers":>7}{"steps/s":>10}{"MB a step":>11}')
     return {count: measure(args, count) for count in map(int, args.counts.split(','))}

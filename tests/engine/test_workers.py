@@ -1,14 +1,18 @@
 """Workers joined by the parameter server on the loopback interface."""
 
+import argparse
 import os
 import pathlib
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
 
+from commands import launch
+from core import runtime
 from core.errors import UserError
 from core.files import read_log
 from core.runtime import nd
@@ -133,6 +137,22 @@ def assert_close(several, one, **tolerance):
         np.testing.assert_allclose(several[name], array, err_msg=name, **tolerance)
 
 
+@pytest.mark.parametrize('chosen, each', (('', '2'), ('3', '3')))
+def test_workers_of_one_machine_share_its_processors(monkeypatch, chosen, each):
+    """Unless the user says how many threads; that importing the suite sets the variable is not the user's word."""
+    started = []
+    monkeypatch.setattr(launch, 'Process', lambda name, words, variables, *rest: started.append(variables))
+    monkeypatch.setattr(launch, 'usable_processors', lambda: 4)
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    if chosen:
+        monkeypatch.setenv('OMP_NUM_THREADS', chosen)
+    runtime.set_threads()
+    parser = argparse.ArgumentParser()
+    launch.add_args(parser)
+    launch.start(parser.parse_args(['--workers=2']), ['--kvstore=dist_sync'])
+    assert [variables['OMP_NUM_THREADS'] for variables in started] == [each] * 4
+
+
 def test_a_killed_worker_ends_the_run_with_a_message():
     status, output = launched("""
         import os, signal
@@ -146,6 +166,33 @@ def test_a_killed_worker_ends_the_run_with_a_message():
         """, 2)
     assert status == 128 + 9
     assert 'was ended by signal 9; the others are ended. No checkpoint had been written yet.' in output
+
+
+@pytest.mark.skipif(not launch.TIED, reason='setpriv of util-linux is not installed')
+def test_a_killed_launcher_leaves_no_process(tmp_path):
+    started = subprocess.Popen(
+        [sys.executable, 'main.py', 'launch', '--workers=2', '--', *WHOLE, '--epochs=100000',
+         f'--data_dir={tmp_path}/letters', f'--save_dir={tmp_path}/run'], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    for line in started.stdout:
+        if 'run folder' in line:
+            break
+    children = list(map(int, pathlib.Path(f'/proc/{started.pid}/task/{started.pid}/children').read_text().split()))
+    assert len(children) == 4      # scheduler, server, two workers
+    started.kill()
+    started.wait()
+    until = time.monotonic() + 20
+    while any(map(alive, children)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(map(alive, children))
+
+
+def alive(process):
+    """Whether a process runs still; one that has ended may wait for somebody to ask how."""
+    try:
+        return pathlib.Path(f'/proc/{process}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
 
 
 RESUME = """
