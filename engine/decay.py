@@ -23,6 +23,7 @@ class DecayWatch:
 
     def __init__(self, update):
         self.trainer, self.adds = update.trainers[0], update.names[0] not in DECOUPLED
+        self.joined = update.workers.size > 1    # each device then has the gradient of all
         self.seen, self.open = [], True
 
     def look(self, number, n):
@@ -39,7 +40,8 @@ class DecayWatch:
         for parameter in parameters_of(self.trainer):
             if parameter.grad_req == 'null' or not parameter.lr_mult or not has_fresh_gradient(parameter):
                 continue
-            parts = [part.as_in_context(parameter.list_ctx()[0]) for part in parameter.list_grad()]
+            parts = parameter.list_grad()[:1 if self.joined else None]
+            parts = [part.as_in_context(parameter.list_ctx()[0]) for part in parts]
             gradient = parts[0] if len(parts) == 1 else nd.add_n(*parts)
             if optimizer.clip_gradient is not None:
                 gradient = nd.clip(gradient / n, -optimizer.clip_gradient, optimizer.clip_gradient) * n

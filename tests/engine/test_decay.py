@@ -1,10 +1,12 @@
 """The warning about weight decay: against norms by hand, silent where it should be, and without effect on training."""
 
+import types
+
 import numpy as np
 import pytest
 
 import main
-from core.runtime import autograd, gluon, nd
+from core.runtime import autograd, gluon, mx, nd
 from engine import checkpoint
 from engine.decay import DecayWatch
 from engine.update import Update
@@ -23,16 +25,22 @@ class Alone:
         return {}
 
 
-def watched(optimizer, **constants):
-    """(DecayWatch, Dense layer with the weight (3, 4), whose gradient is (8, 6))."""
-    net = gluon.nn.Dense(1, use_bias=False, in_units=2)
-    net.initialize()
+def watched(optimizer, devices=1, workers=None, **constants):
+    """(DecayWatch, Dense layer with the weight (3, 4), whose gradient is (8, 6) on each device)."""
+    net, ctx = gluon.nn.Dense(1, use_bias=False, in_units=2), [mx.cpu(number) for number in range(devices)]
+    net.initialize(ctx=ctx)
     net.weight.set_data(nd.array([[3, 4]]))
-    update = Update(net, Alone(), (optimizer, {'learning_rate': 0.1, **constants}))
+    update = Update(net, Alone(), (optimizer, {'learning_rate': 0.1, **constants}), workers=workers)
     with autograd.record():
-        loss = net(nd.array([[8, 6]]))
-    loss.backward()
+        losses = [net(nd.array([[8, 6]], ctx=device)) for device in ctx]
+    autograd.backward(losses)
     return DecayWatch(update), net
+
+
+def test_what_several_devices_and_workers_have_is_counted_once():
+    assert watched('sgd', devices=2, wd=0.5)[0].norms(4) == pytest.approx((5, 2.5))    # each has that of its images
+    watch, _ = watched('sgd', devices=2, workers=types.SimpleNamespace(size=2), wd=0.5)
+    assert watch.norms(4) == pytest.approx((2.5, 2.5))                                 # each has that of all images
 
 
 def test_norms_are_what_the_optimizer_sees():
