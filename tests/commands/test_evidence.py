@@ -1,12 +1,14 @@
 """The evidence: its plan parses, its figures are those of the comparison, its verdicts follow from the intervals."""
 
 import json
+import math
 import pathlib
 
 import pytest
 from PIL import Image
 
-from commands import compare, evidence, evidence_baselines, evidence_curves, evidence_page, evidence_tables, layers
+from commands import compare, evidence, layers
+from commands.evidence import baselines, curves, page, tables
 from core.errors import UserError
 from recipes import evidence as plan
 
@@ -35,7 +37,8 @@ def test_every_claim_is_a_comparison_that_parses(one, tmp_path):
     (tmp_path / 'weights/mobilenet0.5_imagenet.params').write_bytes(b'')
     found = compare.read(words[1:])
     assert found.losses == list(one['losses'].values()) and found.updates == one['updates']
-    assert len(found.grid) == (1 if 'grid' in one else 6) and len(found.seeds) == one['runs'] >= 3
+    assert len(found.grid) == math.prod(map(len, one.get('grid', plan.GRID).values()))
+    assert len(found.seeds) == one['runs'] >= 3
     assert found.points == (5 if 'frozen' in one['data'] else 4)
     flags = [compare.training(found, loss, found.grid[0], 0, 1) for loss in found.losses]
     assert all(layers.parse('train', words).freeze_trunk == ('frozen' in one['data']) for words in flags)
@@ -44,29 +47,29 @@ def test_every_claim_is_a_comparison_that_parses(one, tmp_path):
 
 def test_the_plan_is_affordable_and_says_what_it_costs(claim):
     # 2 losses, 4 folds, 6 settings and 4 more seeds: 80 trainings of 3 s and 500 * 64 / 16000 s
-    assert evidence_tables.hours(claim) == pytest.approx(80 * (3 + 2) / 3600)
-    assert sum(map(evidence_tables.hours, plan.CLAIMS)) < 40
+    assert tables.hours(claim) == pytest.approx(80 * (3 + 2) / 3600)
+    assert sum(map(tables.hours, plan.CLAIMS)) < 40
 
 
 def test_figures_and_verdict(claim, result, tmp_path):
-    lines = evidence_tables.rows(claim, result, 'abc')
+    lines = tables.rows(claim, result, 'abc')
     learned = lines[0]
     assert learned['variant'] == 'learned' and learned['map_at_r'] == '0.1800'
     assert (learned['less_reference'], learned['less_low'], learned['less_high']) == ('0.0300', '0.0052', '0.0548')
-    assert evidence_tables.verdict_of(claim, lines) == 'holds' and evidence_tables.verdict_of(claim, []) == ''
+    assert tables.verdict_of(claim, lines) == 'holds' and tables.verdict_of(claim, []) == ''
     table = tmp_path / 'evidence.csv'
-    evidence_tables.write(lines, table)
-    evidence_tables.write(evidence_tables.rows(claim, result, 'def'), table)
-    read = evidence_tables.read(table)
+    tables.write(lines, table)
+    tables.write(tables.rows(claim, result, 'def'), table)
+    read = tables.read(table)
     assert len(read) == 2 and {line['commit'] for line in read} == {'def'}
-    text = evidence_page.page(read)
+    text = page.page(read)
     assert '| learned | --lr=1e-4 --wd=0 | 18.0 (' in text and '+3.00 (+0.52 to +5.48) | def |' in text
-    others = [module.verdict() for module in evidence_page.OTHERS.values()]
+    others = [module.verdict() for module in page.OTHERS.values()]
     assert text.count('| not yet measured |') == len(plan.CLAIMS) - 1 + others.count('not yet measured')
 
 
 def test_the_page_is_made_from_the_table():
-    assert evidence_page.PAGE.read_text(encoding='utf-8') == evidence_page.page(evidence_tables.read())
+    assert page.PAGE.read_text(encoding='utf-8') == page.page(tables.read())
 
 
 def test_a_root_that_is_needed_is_asked_for(claim, capsys):
@@ -87,43 +90,43 @@ def test_curves_are_means_over_the_folds_and_survive_their_file(claim, tmp_path)
                 lines.insert(1, {'kind': 'step', 'step': 7, 'loss': 1.0})
                 (folder / 'log.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
     results = [{'loss': loss, 'settings': ['--lr=1']} for loss in found.losses]
-    rows = evidence_curves.collect(claim, found, results)
+    rows = curves.collect(claim, found, results)
     assert len(rows) == 2 * 2 * 2
     assert rows[3] == {'variant': 'learned', 'seed': 1, 'updates': 10, 'seconds': '1.0', 'recall@1': '1.1500',
                        'map_at_r': '0.1500'}
-    evidence_curves.write(rows, tmp_path / 'logs' / 'x.csv')
-    curves = evidence_curves.read(tmp_path / 'logs' / 'x.csv')
-    assert curves['fixed'].tolist()[0] == [[5, 0.5, 0.15, 0.075], [10, 1.0, 0.15, 0.15]]
-    table = evidence_tables.rows(claim, {'results': [
+    curves.write(rows, tmp_path / 'logs' / 'x.csv')
+    kept = curves.read(tmp_path / 'logs' / 'x.csv')
+    assert kept['fixed'].tolist()[0] == [[5, 0.5, 0.15, 0.075], [10, 1.0, 0.15, 0.15]]
+    table = tables.rows(claim, {'results': [
         {'loss': loss, 'settings': [], 'folds_map_at_r': 0, 'separated': {'R@1': [.1, .2], 'map_at_r': [.1, .2]}}
         for loss in found.losses]}, 'abc')
-    evidence_curves.draw(tmp_path / 'logs' / 'x.csv', table, tmp_path / 'figures' / 'x.png', frozen=0.12)
+    curves.draw(tmp_path / 'logs' / 'x.csv', table, tmp_path / 'figures' / 'x.png', frozen=0.12)
     with Image.open(tmp_path / 'figures' / 'x.png') as picture:
         assert picture.size == (864, 261)
 
 
 def test_baselines_of_the_same_layer(tmp_path):
-    found = evidence_baselines.measure(['--data_name=glyphs', '--glyphs_classes=6', '--glyphs_instances=4',
+    found = baselines.measure(['--data_name=glyphs', '--glyphs_classes=6', '--glyphs_instances=4',
                                         f'--data_dir={tmp_path}/letters', '--embed_dim=4', '--gpu_idx=cpu'])
-    assert [layer for layer, *_ in found] == [evidence_baselines.FROZEN, evidence_baselines.UNTRAINED,
-                                              evidence_baselines.PIXELS]
+    assert [layer for layer, *_ in found] == [baselines.FROZEN, baselines.UNTRAINED,
+                                              baselines.PIXELS]
     # without pretrained weights both trunks are the same random one
     assert found[0][1:] == found[1][1:] and all(0 < value <= 1 for _, *values in found for value in values)
     table = tmp_path / 'baselines.csv'
-    evidence_baselines.write('cars', found, table)
-    evidence_baselines.write('birds', [(evidence_baselines.FROZEN, 0.25, 0.125)], table)
-    assert [evidence_baselines.frozen(data, table) for data in ('birds', 'birds_frozen')] == [0.125, None]
-    text = '\n'.join(evidence_baselines.section(evidence_baselines.read(table)))
+    baselines.write('cars', found, table)
+    baselines.write('birds', [(baselines.FROZEN, 0.25, 0.125)], table)
+    assert [baselines.frozen(data, table) for data in ('birds', 'birds_frozen')] == [0.125, None]
+    text = '\n'.join(baselines.section(baselines.read(table)))
     assert '| CUB-200 (2010) crops, mobilenet0.5 at 128 px | frozen trunk, pooled | 25.0 | 12.5 |' in text
-    assert text.count('raw pixels') == 1 and evidence_baselines.section([]) == []
+    assert text.count('raw pixels') == 1 and baselines.section([]) == []
 
 
 def test_the_readme_shows_what_was_measured(claim, result):
-    lines = evidence_tables.rows(claim, result, 'abc')
-    table = evidence_page.summary(lines)
+    lines = tables.rows(claim, result, 'abc')
+    table = page.summary(lines)
     assert table.count('\n') == 2 and table.endswith(
         'learned 18.0, fixed 15.0 | +3.00 (+0.52 to +5.48) | holds |') and claim['says'] in table
-    text = f'a\n{evidence_page.BEGIN}\nold\n{evidence_page.END}\nb'
-    assert evidence_page.between(text, 'new') == f'a\n{evidence_page.BEGIN}\nnew\n{evidence_page.END}\nb'
-    readme = evidence_page.README.read_text(encoding='utf-8')
-    assert readme == evidence_page.between(readme, evidence_page.summary(evidence_tables.read()))
+    text = f'a\n{page.BEGIN}\nold\n{page.END}\nb'
+    assert page.between(text, 'new') == f'a\n{page.BEGIN}\nnew\n{page.END}\nb'
+    readme = page.README.read_text(encoding='utf-8')
+    assert readme == page.between(readme, page.summary(tables.read()))

@@ -8,7 +8,7 @@ import pathlib
 from core.tables import read_records, write_records
 from recipes import evidence as plan
 
-TABLE = pathlib.Path(__file__).resolve().parents[1] / 'docs' / 'evidence.csv'
+TABLE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'evidence.csv'
 COLUMNS = ('claim', 'variant', 'updates', 'runs', 'settings', 'folds_map_at_r', 'recall@1', 'recall@1_low',
            'recall@1_high', 'map_at_r', 'map_at_r_low', 'map_at_r_high', 'less_reference', 'less_low', 'less_high',
            'commit', 'command')

@@ -17,7 +17,7 @@ session = lazy('commands.session')
 protocols = lazy('evaluation.protocols')
 run = lazy('engine.run')
 
-TABLE = pathlib.Path(__file__).resolve().parents[1] / 'docs' / 'evidence_baselines.csv'
+TABLE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'evidence_baselines.csv'
 COLUMNS = ('data', 'layer', 'recall@1', 'map_at_r', 'commit')
 FROZEN, UNTRAINED, PIXELS = 'frozen trunk, pooled', 'untrained trunk, pooled', 'raw pixels'
 

@@ -12,15 +12,16 @@ import os
 import pathlib
 import time
 
-from commands import children, evidence_baselines, evidence_curves, evidence_page
-from commands.evidence_page import OTHERS
-from commands.evidence_tables import VERDICTS, grid_of, hours, read, rows, verdict_of, write
+from commands import children
+from commands.evidence import baselines, curves, page
+from commands.evidence.page import OTHERS
+from commands.evidence.tables import VERDICTS, grid_of, hours, read, rows, verdict_of, write
 from commands.words import words_of
 from core.errors import UserError, pick_name
 from core.flags import bounded, path, switch
 from recipes import evidence as plan
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOGS, PICTURES = ROOT / 'docs' / 'logs', ROOT / 'docs' / 'figures'
 
 
@@ -76,8 +77,8 @@ def words(claim, data_root, weights_root, folder) -> list[str]:
 
 def draw(claim, lines) -> None:
     """The picture of a claim from its lines of docs/evidence.csv and its curves in docs/logs."""
-    evidence_curves.draw(LOGS / f'{claim["name"]}.csv', lines,
-                         PICTURES / f'evidence_{claim["name"]}.png', evidence_baselines.frozen(claim['data']))
+    curves.draw(LOGS / f'{claim["name"]}.csv', lines, PICTURES / f'evidence_{claim["name"]}.png',
+                baselines.frozen(claim['data']))
 
 
 def run(args) -> int:
@@ -85,9 +86,9 @@ def run(args) -> int:
     names = {claim['name']: claim for claim in plan.CLAIMS}
     if args.claims == ['baselines']:
         for data in plan.DATA:
-            found = evidence_baselines.measure(words_of(placed(data, args.data_root, args.weights_root)))
-            evidence_baselines.write(data, found)
-        evidence_page.write_pages()
+            found = baselines.measure(words_of(placed(data, args.data_root, args.weights_root)))
+            baselines.write(data, found)
+        page.write_pages()
         return 0
     wanted = [pick_name('CLAIM', name, {**names, **OTHERS}) for name in args.claims]
     chosen = [names[name] for name in wanted if name in names] if wanted else sorted(plan.CLAIMS, key=hours)
@@ -99,7 +100,7 @@ def run(args) -> int:
             mine = [line for line in read() if line['claim'] == claim['name']]
             if mine:
                 draw(claim, mine)
-        evidence_page.write_pages()
+        page.write_pages()
         return 0
     if args.list:
         for claim in chosen:
@@ -128,15 +129,14 @@ def run(args) -> int:
         result = json.loads(pathlib.Path(folder, 'compare.json').read_text(encoding='utf-8'))
         lines = rows(claim, result, commit())
         write(lines)
-        evidence_curves.write(evidence_curves.collect(claim, Plan(**result['plan']), result['results']),
-                              LOGS / f'{claim["name"]}.csv')
+        curves.write(curves.collect(claim, Plan(**result['plan']), result['results']), LOGS / f'{claim["name"]}.csv')
         draw(claim, lines)
-        evidence_page.write_pages()
-        print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {evidence_page.PAGE}')
+        page.write_pages()
+        print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {page.PAGE}')
     for module in others:
         if over(module.NAME):
             return 0
-        status = module.run(args, base, evidence_page.write_pages)
+        status = module.run(args, base, page.write_pages)
         if status:
             return status
     return 0

@@ -24,7 +24,7 @@ from recipes import evidence_maps as plan
 
 panels = lazy('evaluation.plots.map_panels')
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE, LOGS = ROOT / 'docs' / 'mnist_maps.csv', ROOT / 'docs' / 'logs'
 PICTURE = ROOT / 'docs' / 'figures' / 'mnist_maps.png'
 NAME, PAPER, TITLE, SEED = 'mnist_maps', 'heated_up_softmax', 'MNIST, LeNet with 2 numbers', 0

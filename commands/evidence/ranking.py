@@ -23,7 +23,7 @@ from recipes import evidence_ranking as plan
 
 plots = lazy('evaluation.plots.evidence')
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE, PICTURE = ROOT / 'docs' / 'ranking_modes.csv', ROOT / 'docs' / 'figures' / 'ranking_modes.png'
 NAME, PAPER, SAYS = 'ranking_modes', 'ranking_regularizer', plan.SAYS
 SCORES = ('accuracy', 'macro_accuracy', 'recall@1_head', 'recall@1_pooled')

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pathlib
 
-from commands import evidence_baselines, evidence_maps, evidence_ranking
-from commands.evidence_tables import COLUMNS, VERDICTS, hours, read, verdict_of
+from commands.evidence import baselines, maps, ranking
+from commands.evidence.tables import COLUMNS, VERDICTS, hours, read, verdict_of
 from core.files import write_atomic
 from recipes import evidence as plan
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE, README = ROOT / 'docs' / 'evidence.md', ROOT / 'README.md'
 BEGIN, END = '<!-- evidence:begin -->', '<!-- evidence:end -->'
 ENDS = ('', '_low', '_high')
 # claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
-OTHERS = {module.NAME: module for module in (evidence_maps, evidence_ranking)}
+OTHERS = {module.NAME: module for module in (maps, ranking)}
 
 
 def page(lines) -> str:
@@ -54,7 +54,7 @@ def page(lines) -> str:
         text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
     for module in OTHERS.values():
         text += module.section()
-    return '\n'.join(text + evidence_baselines.section(evidence_baselines.read())) + '\n'
+    return '\n'.join(text + baselines.section(baselines.read())) + '\n'
 
 
 def summary(lines) -> str:
