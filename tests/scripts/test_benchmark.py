@@ -124,9 +124,9 @@ def test_a_million_vectors_in_small(tmp_path):
 def test_an_array_beyond_the_memory_of_the_million_is_refused():
     done = subprocess.run([sys.executable, '-c', """
 import argparse, numpy as np
-from scripts.benchmarks import evaluation
-evaluation.write_unit_vectors = lambda *args: np.ones(2 ** 30)
-evaluation.million(argparse.Namespace(items=1000, dim=16, classes=10))"""], cwd=ROOT, text=True, capture_output=True)
+from scripts.benchmarks import million
+million.write_unit_vectors = lambda *args: np.ones(2 ** 30)
+million.run(argparse.Namespace(items=1000, dim=16, classes=10))"""], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode and 'Unable to allocate 8.00 GiB' in done.stderr
 
 
