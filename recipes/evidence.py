@@ -42,9 +42,9 @@ POINTS = {'birds': 4, 'cars': 4, 'birds_frozen': 5, 'cars_frozen': 5}
 _PK8 = '+num_instances=8+sampler=pk_ee'
 
 
-def _expansion(name, loss, data, updates, runs, points=(0, 2), own=_PK8, flags=None):
+def _expansion(name, loss, data, updates, runs, points=(0, 2), own=_PK8, flags=None, where='HPHN triplets'):
     return {'name': name, 'paper': 'embedding_expansion', 'data': data, 'updates': updates, 'runs': runs,
-            'says': 'synthetic points between positives raise retrieval (CVPR 2020, tables of the results)',
+            'says': f'{where}: synthetic points between positives raise retrieval (CVPR 2020, tables of the results)',
             'losses': {f'n = {n}': f'{loss}+n_inner_pts={n}{own}' for n in points}, 'better': ('n = 2', 'n = 0'),
             'flags': flags or {}}
 
@@ -72,13 +72,13 @@ _SAMPLINGS = {'distance-weighted': 'margin+num_instances=4',
 CLAIMS = [
     _expansion('expansion', 'hphn_triplet', 'birds_frozen', 500, 5, flags={'embed_dim': 512}),
     _expansion('expansion_cars', 'hphn_triplet', 'cars_frozen', 500, 5, flags={'embed_dim': 512}),
-    _expansion('expansion_points', 'hphn_triplet', 'birds_frozen', 200, 5, (0, 2, 4, 8)),
-    _expansion('expansion_long', 'hphn_triplet', 'birds_frozen', 2000, 5),
+    _expansion('expansion_points', 'hphn_triplet', 'birds_frozen', 200, 5, (0, 2, 4, 8), where='HPHN, 200 updates'),
+    _expansion('expansion_long', 'hphn_triplet', 'birds_frozen', 2000, 5, where='HPHN, 2,000 updates'),
     _expansion('expansion_photos', 'hphn_triplet', 'birds', 200, 3),
-    _expansion('expansion_triplet', 'triplet_semihard', 'birds_frozen', 500, 5),
-    _expansion('expansion_lifted', 'lifted_structure', 'birds_frozen', 500, 5),
-    _expansion('expansion_npair', 'npair', 'birds_frozen', 500, 5, own=''),
-    _expansion('expansion_ms', 'multi_similarity', 'birds_frozen', 500, 5),
+    _expansion('expansion_triplet', 'triplet_semihard', 'birds_frozen', 500, 5, where='semi-hard triplets'),
+    _expansion('expansion_lifted', 'lifted_structure', 'birds_frozen', 500, 5, where='lifted structure'),
+    _expansion('expansion_npair', 'npair', 'birds_frozen', 500, 5, own='', where='N-pair'),
+    _expansion('expansion_ms', 'multi_similarity', 'birds_frozen', 500, 5, where='multi-similarity'),
     _heated('heated_up', 'birds_frozen', 500, 5, 16, 5),
     dict(_heated('heated_ln', 'birds_frozen', 500, 5, 16, 5), better=('LN', 'softmax'),
          says='features and class weights of length one (LN) are above a plain softmax (arXiv 1809.04157, table 1)'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 from commands.evidence import baselines, maps, ranking
 from commands.evidence.tables import COLUMNS, VERDICTS, hours, read, verdict_of
@@ -13,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE, README = ROOT / 'docs' / 'evidence.md', ROOT / 'README.md'
 BEGIN, END = '<!-- evidence:begin -->', '<!-- evidence:end -->'
 ENDS = ('', '_low', '_high')
+SOURCE = re.compile(r' \([^()]*\)$')    # of a claim, at its end
 # claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
 OTHERS = {module.NAME: module for module in (maps, ranking)}
 
@@ -71,8 +73,8 @@ def summary(lines) -> str:
             continue
         better, other = (mine[label] for label in claim['better'])
         number = {key: 100 * float(better[key]) for key in ('map_at_r', 'less_reference', 'less_low', 'less_high')}
-        text.append(f'| {claim["says"]} | {plan.SHORT[claim["data"]]} | {better["variant"]} {number["map_at_r"]:.1f}, '
-                    f'{other["variant"]} {100 * float(other["map_at_r"]):.1f} | {number["less_reference"]:+.2f} '
+        text.append(f'| {SOURCE.sub("", claim["says"])} | {plan.SHORT[claim["data"]]} | '
+                    f'{better["variant"]} {number["map_at_r"]:.1f}, {other["variant"]} {100 * float(other["map_at_r"]):.1f} | {number["less_reference"]:+.2f} '
                     f'({number["less_low"]:+.2f} to {number["less_high"]:+.2f}) | '
                     f'{VERDICTS[verdict_of(claim, lines)]} |')
     return '\n'.join(text)
