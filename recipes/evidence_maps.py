@@ -2,6 +2,7 @@
 
 SAYS : the claim in one sentence
 MAPS : {name: (flags on top of recipes.heated_up_softmax.MNIST, what the paper says of it)}, in the figure's order
+BESIDE : the map that the figure does not have: no verdict waits for it, and it is trained last
 EPOCHS, HOT : of the paper; fewer epochs keep the share of hot ones
 DIGITS : training digits: 60,000 less the 5,000 that the authors' program sets aside
 SPEED : images a second of training on one core, for what the maps will cost
@@ -21,6 +22,7 @@ _SAID = {
     'map_heated': 'compact and separate',
 }
 MAPS = {name: (heated_up_softmax.MAPS[name], said) for name, said in _SAID.items()}
+BESIDE = 'map_32'
 # evaluations are drawn from the last one alone
 FLAGS = dict(heated_up_softmax.MNIST, draw=False, figures=False, train_stats=False)
 EPOCHS, HOT = heated_up_softmax.MNIST['epochs'], heated_up_softmax.HEAT['nb_hu_epoch']

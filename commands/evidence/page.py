@@ -72,10 +72,10 @@ def summary(lines) -> str:
         if not mine:
             continue
         better, other = (mine[label] for label in claim['better'])
-        number = {key: 100 * float(better[key]) for key in ('map_at_r', 'less_reference', 'less_low', 'less_high')}
-        text.append(f'| {SOURCE.sub("", claim["says"])} | {plan.SHORT[claim["data"]]} | '
-                    f'{better["variant"]} {number["map_at_r"]:.1f}, {other["variant"]} {100 * float(other["map_at_r"]):.1f} | {number["less_reference"]:+.2f} '
-                    f'({number["less_low"]:+.2f} to {number["less_high"]:+.2f}) | '
+        number = {key: 100 * float(better[key]) for key in ('less_reference', 'less_low', 'less_high')}
+        scores = [f'{line["variant"]} {100 * float(line["map_at_r"]):.1f}' for line in (better, other)]
+        text.append(f'| {SOURCE.sub("", claim["says"])} | {plan.SHORT[claim["data"]]} | {", ".join(scores)} | '
+                    '{less_reference:+.2f} ({less_low:+.2f} to {less_high:+.2f}) | '.format(**number) +
                     f'{VERDICTS[verdict_of(claim, lines)]} |')
     return '\n'.join(text)
 
