@@ -14,8 +14,8 @@ ROWS, COLUMNS = 4, 32    # of a cell; the loops below are written for four rows
 ONE, ZERO = np.float32(1), np.float32(0)
 
 
-def compile(function):
-    """function as machine code, which is kept where a folder can be written."""
+def machine_code(function):
+    """The function compiled; kept for the next process where a folder can be written."""
     options = {'nogil': True, 'fastmath': {'reassoc', 'nsz'}}    # sums of ones may be taken in any order
     try:
         return numba.njit(cache=True, **options)(function)
@@ -23,7 +23,7 @@ def compile(function):
         return numba.njit(**options)(function)
 
 
-@compile
+@machine_code
 def count(block, row_low, row_high, column_low, column_high, above_row, above_column, listed):
     """Add to the counts of products above `high`, and write how many of each cell lie in (low, high] into `listed`.
 
@@ -60,7 +60,7 @@ def count(block, row_low, row_high, column_low, column_high, above_row, above_co
             listed[cell, across] = either - (total0 + total1 + total2 + total3)
 
 
-@compile
+@machine_code
 def entries(block, row_low, row_high, column_low, column_high, listed, row, column, value, of_column):
     """Write the listed products of the cells that have some: where they stand, and whether the column lists them."""
     m = block.shape[1]
