@@ -79,13 +79,12 @@ def spread_and_gap(degrees: dict) -> tuple[float, float]:
 
 def row_of(name, folder, degrees) -> dict:
     """A line of docs/mnist_maps.csv from the run folder of a map."""
-    from engine.run import commit
     result = json.loads(pathlib.Path(folder, 'result.json').read_text(encoding='utf-8'))
     last, args = result['selection']['last'], result['args']
     return dict(zip(COLUMNS, (
         name, result['data']['train']['images'], args['epochs'], args['nb_hu_epoch'] - 1 if args['heat_up'] else 0,
         result['iterations'], args['seed'], round(result['seconds']), f'{last["accuracy"]:.4f}',
-        f'{last["recall"]["1"]:.4f}', f'{last["map_at_r"]:.4f}', *spread_and_gap(degrees), commit(),
+        f'{last["recall"]["1"]:.4f}', f'{last["map_at_r"]:.4f}', *spread_and_gap(degrees), result['commit'],
         f'python3 main.py evidence {NAME} --data_root=DATA --epochs={args["epochs"]}')))
 
 

@@ -42,7 +42,8 @@ def page(lines) -> str:
             continue
         says, where = claim['says'], plan.TITLES[claim['data']]
         text += ['', f'## {claim["name"]}', '',
-                 f'{says[0].upper()}{says[1:]}. {where}: {VERDICTS[verdict_of(claim, lines)]}.', '',
+                 ' '.join([f'{says[0].upper()}{says[1:]}. {where}: {VERDICTS[verdict_of(claim, lines)]}.',
+                           *([claim['note']] if 'note' in claim else [])]), '',
                  f'| variant | settings | Recall@1 | MAP@R | MAP@R less {claim["better"][1]} | commit |',
                  '|---|---|---|---|---|---|']
         for line in mine:

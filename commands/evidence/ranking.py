@@ -111,7 +111,6 @@ def pooled_recall(training, folder) -> float:
 
 def measure(subset, name, flags, files, base) -> list[dict]:
     """Lines of docs/ranking_modes.csv of one variant. Raises compare.Stopped."""
-    from engine.run import commit
     place = os.path.join(base, NAME, subset, name.replace(', ', '-').replace(' ', ''))
     store = os.path.join(base, 'maps')
     tried = []
@@ -129,7 +128,7 @@ def measure(subset, name, flags, files, base) -> list[dict]:
         numbers = (last['accuracy'], last['macro_accuracy'], last['recall']['1'], pooled_recall(training, folder))
         lines.append(dict(zip(COLUMNS, (subset, name, str(seed), str(found['iterations']), ' '.join(chosen),
                                         f'{score:.4f}', *(f'{number:.4f}' for number in numbers),
-                                        str(round(found['seconds'])), commit()))))
+                                        str(round(found['seconds'])), found['commit']))))
     return lines
 
 
