@@ -64,6 +64,6 @@ def section(lines) -> list[str]:
     text = ['', '## Without metric learning', '', 'The same test classes before any training: the pooled feature of '
             'the frozen and of an untrained trunk, and the pixels themselves (about 16 x 16).', '',
             '| data | layer | Recall@1 | MAP@R | commit |', '|---|---|---|---|---|']
-    return text + [f'| {plan.TITLES[line["data"]].split(", head on a frozen")[0]} | {line["layer"]} | '
+    return text + [f'| {plan.TITLES[line["data"]].replace("head on a frozen ", "")} | {line["layer"]} | '
                    f'{100 * float(line["recall@1"]):.1f} | {100 * float(line["map_at_r"]):.1f} | {line["commit"]} |'
                    for line in lines]

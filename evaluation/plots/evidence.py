@@ -29,16 +29,18 @@ def claim(curves: dict, final: dict, path, frozen: float | None = None) -> None:
         by_updates.plot(mean[:, 0], 100 * mean[:, 3], label=variant, marker='o', markersize=3, **look)
         by_updates.fill_between(mean[:, 0], 100 * runs[..., 3].min(axis=0), 100 * runs[..., 3].max(axis=0),
                                 color=look['color'], alpha=0.15, linewidth=0)
-        by_seconds.plot(mean[:, 1], 100 * mean[:, 3], **look)
+        by_seconds.plot(np.median(runs[..., 1], axis=0), 100 * mean[:, 3], **look)
     by_updates.set(xlabel='updates', ylabel='MAP@R, %', title='classes left out')
     by_seconds.set(xlabel='seconds of training', title='against time')
-    by_updates.legend(loc='lower right')
+    by_updates.legend(loc='best', frameon=True, framealpha=0.8, edgecolor='none')
     for i, (mean, low, high) in enumerate(final.values()):
         error = 100 * np.array([[mean - low], [high - mean]])
         ends.errorbar(100 * mean, i, xerr=np.nan_to_num(error), fmt='o', color=COLORS[i % len(COLORS)], capsize=3)
     if frozen is not None:
         ends.axvline(100 * frozen, color='#555555', linestyle=':', linewidth=1)
-        ends.annotate('frozen trunk', (100 * frozen, -0.45), fontsize=7, color='#555555', ha='center', va='bottom')
+        ends.annotate('frozen trunk', (100 * frozen, -0.58), xytext=(3, 0), textcoords='offset points', fontsize=7,
+                      color='#555555', ha='right' if 100 * frozen > max(ends.get_xlim()) - 0.3 * np.ptp(ends.get_xlim())
+                      else 'left', va='top')
     ends.set_yticks(range(len(final)), list(final))
     ends.set(xlabel='MAP@R, %', title='test classes', ylim=(len(final) - 0.5, -0.6))
     figure.savefig(path, dpi=90)
