@@ -88,7 +88,7 @@ CLAIMS = [
      'says': 'a middle temperature is best, and heating it up from 16 to 4 is better than any fixed one (section 3)',
      'losses': {'alpha 4': f'{_LN}+alpha=4', 'alpha 16': f'{_LN}+alpha=16', 'alpha 64': f'{_LN}+alpha=64',
                 'heated': f'{_LN}+alpha=16+heat_up'},
-     'better': ('heated', 'alpha 4'), 'flags': {'epochs': 16, 'nb_hu_epoch': 5}},
+     'better': ('heated', 'alpha 16'), 'flags': {'epochs': 16, 'nb_hu_epoch': 5}},
     {'name': 'margin_sampling', 'paper': 'deep_embedding', 'data': 'birds_frozen', 'updates': 500, 'runs': 5,
      'says': 'with margin loss, distance-weighted negatives are above random ones (ICCV 2017, table 1)',
      'losses': dict(_SAMPLINGS), 'better': ('distance-weighted', 'random')},
