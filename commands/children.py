@@ -10,6 +10,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
 
 
+def onward(words, folder):
+    """The words that go on with the training in a run folder; `words`, which begin it, where nothing can be resumed.
+
+    A training that ended before its first checkpoint, such as on a full disk, begins anew.
+    """
+    from engine import checkpoint
+    return [f'--resume={folder}'] if checkpoint.find(folder) else words
+
+
 def call(words):
     """Run `main.py WORDS` in the project's folder. An interruption reaches it once, and it saves before it stops.
 

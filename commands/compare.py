@@ -181,8 +181,7 @@ def left_out(plan, loss, chosen, seed, fold):
     words = training(plan, loss, chosen, seed, fold)
     finished = os.path.join(folder, 'result.json')
     if not os.path.exists(finished):
-        started = any(os.path.exists(os.path.join(folder, name)) for name in ('last', 'checkpoints'))
-        must(children.here([f'--resume={folder}'] if started else words))
+        must(children.here(children.onward(words, folder)))
     result = read_json(finished)
     try:
         before = [word for word in result['args'].get('argv') or words if flag_of(word) == 'train_iters']

@@ -91,9 +91,7 @@ def run(args) -> int:
     for seed in seeds:
         place = folder / f'seed{seed}'
         if not (place / 'result.json').exists():
-            started = any((place / part).exists() for part in ('last', 'checkpoints'))
-            status = children.call([f'--resume={place}'] if started else
-                                   [*command, f'--seed={seed}', f'--save_dir={place}'])
+            status = children.call(children.onward([*command, f'--seed={seed}', f'--save_dir={place}'], place))
             if status:
                 return status
         try:

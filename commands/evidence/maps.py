@@ -216,10 +216,9 @@ def run(args, base, finished) -> int:
     for name, data, epochs, flags in trainings(args.epochs or plan.EPOCHS):
         folder = os.path.join(base, NAME, f'{name}-{epochs}')
         if not os.path.exists(os.path.join(folder, 'result.json')):
-            started = any(os.path.exists(os.path.join(folder, part)) for part in ('last', 'checkpoints'))
-            status = children.call([f'--resume={folder}'] if started else words_of(
+            status = children.call(children.onward(words_of(
                 {**flags, 'data_name': data, 'data_dir': os.path.join(args.data_root, data), 'seed': SEED,
-                 'save_dir': folder}))
+                 'save_dir': folder}), folder))
             if status:
                 return status
         degrees, weights = points(folder)

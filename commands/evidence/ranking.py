@@ -92,8 +92,7 @@ def result_of(training, folder) -> dict:
     """result.json of a training, made or finished now if it is not there. Raises compare.Stopped."""
     file = pathlib.Path(folder, 'result.json')
     if not file.exists():
-        started = any(os.path.exists(os.path.join(folder, name)) for name in ('last', 'checkpoints'))
-        compare.must(children.here([f'--resume={folder}'] if started else training))
+        compare.must(children.here(children.onward(training, folder)))
     return json.loads(file.read_text(encoding='utf-8'))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands import layers, reproduce
+from commands import children, layers, reproduce
 from core.errors import UserError
 
 
@@ -26,3 +26,10 @@ def test_old_and_new_stand_side_by_side():
                                       {'recall': {'1': 0.41}, 'map_at_r': 0.1}])
     assert '| recall@1 | 38.6 ± 1.4 | 40.0 ± 1.4 | +1.4 |' in text
     assert '| map_at_r | 8.5 | 9.0 ± 1.4 | +0.5 |' in text and 'recall@2' not in text
+
+
+def test_a_training_that_has_no_checkpoint_yet_begins_anew(tmp_path):
+    """As a full disk leaves it: a folder for checkpoints, but none."""
+    (tmp_path / 'checkpoints').mkdir()
+    (tmp_path / 'args.json').write_text('{}')
+    assert children.onward(['--loss=margin'], tmp_path) == ['--loss=margin']
