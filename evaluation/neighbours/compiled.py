@@ -14,16 +14,30 @@ ROWS, COLUMNS = 4, 32    # of a cell; the loops below are written for four rows
 ONE, ZERO = np.float32(1), np.float32(0)
 
 
-def machine_code(function):
-    """The function compiled; kept for the next process where a folder can be written."""
-    options = {'nogil': True, 'fastmath': {'reassoc', 'nsz'}}    # sums of ones may be taken in any order
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:    # no folder for it
-        return numba.njit(**options)(function)
+def given(dimensions):
+    """A float32 array that is only read."""
+    return numba.types.Array(numba.float32, dimensions, 'C', readonly=True)
 
 
-@machine_code
+def machine_code(*arguments):
+    """Compile the function under it for arguments of these types; kept for the next process where that can be written.
+
+    Compiling waits for no first call, so that a full disk is met here, and not by an evaluation.
+    """
+    def compiled(function):
+        options = {'nogil': True, 'fastmath': {'reassoc', 'nsz'}}    # sums of ones may be taken in any order
+        try:
+            return numba.njit([arguments], cache=True, **options)(function)
+        except (RuntimeError, OSError):    # no folder for it, or no room
+            return numba.njit([arguments], **options)(function)
+    return compiled
+
+
+THRESHOLDS = (given(1),) * 4
+COUNTS, NUMBERS = numba.float32[::1], numba.int32[::1]
+
+
+@machine_code(given(2), *THRESHOLDS, COUNTS, COUNTS, numba.float32[:, ::1])
 def count(block, row_low, row_high, column_low, column_high, above_row, above_column, listed):
     """Add to the counts of products above `high`, and write how many of each cell lie in (low, high] into `listed`.
 
@@ -60,7 +74,7 @@ def count(block, row_low, row_high, column_low, column_high, above_row, above_co
             listed[cell, across] = either - (total0 + total1 + total2 + total3)
 
 
-@machine_code
+@machine_code(given(2), *THRESHOLDS, given(2), NUMBERS, NUMBERS, COUNTS, numba.boolean[::1])
 def entries(block, row_low, row_high, column_low, column_high, listed, row, column, value, of_column):
     """Write the listed products of the cells that have some: where they stand, and whether the column lists them."""
     m = block.shape[1]

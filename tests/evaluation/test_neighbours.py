@@ -1,5 +1,7 @@
 """Ranks and neighbours: the float32 pass against a float64 sort of everything, ties, duplicates, query and gallery."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,19 @@ def test_the_compiled_comparison_finds_what_numpy_finds(shape, sides):
         assert np.array_equal(count, expected)
         assert sorted(zip(*entries)) == sorted(zip(*plain))
         assert [part.dtype for part in entries] == [np.int32, np.int32, np.float32]
+
+
+@pytest.mark.parametrize('error', [OSError(errno.ENOSPC, 'no space left'), RuntimeError('no locator available')])
+def test_a_disk_that_keeps_no_machine_code_does_not_end_an_evaluation(monkeypatch, error):
+    caching = pytest.importorskip('numba.core.caching')
+    from evaluation.neighbours import compiled
+
+    def refuse(*args):
+        raise error
+    monkeypatch.setattr(caching.Cache, 'load_overload', lambda *args: None)
+    monkeypatch.setattr(caching.Cache, 'save_overload', refuse)
+    add = compiled.machine_code(compiled.COUNTS)(lambda x: x[0] + x[1])
+    assert add(np.float32([1, 2])) == 3 and len(add.signatures) == 1
 
 
 @pytest.mark.parametrize('metric', ['euclidean', 'cosine', 'dot'])
