@@ -1,4 +1,4 @@
-"""A recorded trajectory run again by the suite's own Trainer: what stands for data, trunk and sampler, and the check."""
+"""A recorded trajectory run again by the suite's own Trainer: what stands for data, trunk and sampler, the check."""
 
 import contextlib
 import io
