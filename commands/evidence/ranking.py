@@ -153,14 +153,16 @@ def summary(lines=None) -> dict[tuple[str, str], dict]:
         mine = [line for line in lines if (line['subset'], line['variant']) == (subset, name)]
         if not mine:
             continue
-        values = {score: [float(line[score]) for line in mine] for score in SCORES}
-        found[subset, name] = {score: tuple(mean_interval(values[score])[:3]) for score in SCORES}
+        values = {score: {line['seed']: float(line[score]) for line in mine} for score in SCORES}
+        found[subset, name] = {score: tuple(mean_interval([*values[score].values()])[:3]) for score in SCORES}
         found[subset, name].update(values=values, settings=mine[0]['settings'], updates=mine[0]['updates'],
-                                   commit=mine[0]['commit'])
+                                   seeds=len(mine), commit=mine[0]['commit'])
         if name != reference and (subset, reference) in found:
             for score in SCORES[:2]:
+                others = found[subset, reference]['values'][score]
+                both = [seed for seed in values[score] if seed in others]
                 found[subset, name]['less ' + score] = tuple(paired_difference(
-                    values[score], found[subset, reference]['values'][score])[:3])
+                    [values[score][seed] for seed in both], [others[seed] for seed in both])[:3])
     return found
 
 
@@ -189,21 +191,20 @@ def section() -> list[str]:
     grid = ', '.join(f'{flag} {" ".join(values)}' for flag, values in plan.GRID.items())
     text = ['', f'## {NAME}', '', f'{SAYS[0].upper()}{SAYS[1:]}. {plan.TITLE}; half of the photos of each class test. '
             f'Verdict (hard against vanilla, accuracy, balanced): {verdict()}. Settings: the best of {grid} by '
-            f'accuracy on {100 * plan.VALIDATION:.0f} % of the training photos, then all of them train, with seeds '
-            f'0 to {plan.SEEDS - 1}. Imbalanced: the training photos of the classes fall geometrically to a '
-            f'{1 / plan.SHARE:.0f}th. With a frozen trunk the two heads share nothing that is trained, and all modes '
-            'have the same classifier: the last convolution and its BatchNorm are trained here '
-            f'(`--freeze_blocks={plan.FLAGS["freeze_blocks"]}`). Percent, 95 % intervals; softmax alone has no second '
-            'head, its embedding is the pooled feature.', '',
-            '| photos | variant | settings | updates | accuracy | macro accuracy | accuracy less vanilla | '
+            f'accuracy on {100 * plan.VALIDATION:.0f} % of the training photos, then all of them train. Imbalanced: '
+            f'the training photos of the classes fall geometrically to a {1 / plan.SHARE:.0f}th. With a frozen trunk '
+            'the two heads share nothing that is trained, and all modes have the same classifier: the last '
+            f'convolution and its BatchNorm are trained here (`--freeze_blocks={plan.FLAGS["freeze_blocks"]}`). '
+            'Percent, 95 % intervals; softmax alone has no second head, its embedding is the pooled feature.', '',
+            '| photos | variant | settings | updates | seeds | accuracy | macro accuracy | accuracy less vanilla | '
             'macro less vanilla | Recall@1 head | Recall@1 pooled | commit |',
-            '|---|---|---|---|---|---|---|---|---|---|---|']
+            '|---|---|---|---|---|---|---|---|---|---|---|---|']
     signed = '{:+.1f} ({:+.1f} to {:+.1f})'
     for (subset, name), one in found.items():
-        text.append(f'| {subset} | {name} | {one["settings"]} | {one["updates"]} | {cell(one["accuracy"])} | '
-                    f'{cell(one["macro_accuracy"])} | {cell(one.get("less accuracy"), signed)} | '
-                    f'{cell(one.get("less macro_accuracy"), signed)} | {cell(one["recall@1_head"])} | '
-                    f'{cell(one["recall@1_pooled"])} | {one["commit"]} |')
+        less = (cell(one.get(f'less {score}'), signed) for score in SCORES[:2])
+        text.append(f'| {subset} | {name} | {one["settings"]} | {one["updates"]} | {one["seeds"]} | '
+                    f'{cell(one["accuracy"])} | {cell(one["macro_accuracy"])} | {" | ".join(less)} | '
+                    f'{cell(one["recall@1_head"])} | {cell(one["recall@1_pooled"])} | {one["commit"]} |')
     return text + ['', f'`python3 main.py evidence {NAME} --data_root=DATA`', '',
                    f'![accuracy of each mode](figures/{PICTURE.name})']
 
