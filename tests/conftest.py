@@ -1,8 +1,19 @@
 """Fixtures that several test files use."""
 
+import tempfile
 import types
 
 import pytest
+
+
+@pytest.fixture(autouse=True, scope='session')
+def temporary(tmp_path_factory):
+    """What tests and the processes they start call temporary lies in pytest's own folder and goes with it."""
+    folder = str(tmp_path_factory.mktemp('tmp'))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('TMPDIR', folder)
+        patch.setattr(tempfile, 'tempdir', folder)
+        yield
 
 
 @pytest.fixture
