@@ -5,6 +5,7 @@ pictures, optimizer and number of updates. The training classes are cut into fol
 The test classes are scored once, at the end, with the last weights of every fold: `separated` is the mean over the
 folds' networks, `concatenated` their embeddings side by side, all of length one. Over several runs (seeds) means come
 with 95 % intervals and differences to the best loss are paired, run by run. Stopped anywhere, the same command goes on.
+Of settings that were not chosen the results and logs stay, the weights go.
 
   --losses=A,B        losses; A+flag=value is the loss A with a setting of its own
   --updates=N         updates of every training (1000)
@@ -21,6 +22,7 @@ with 95 % intervals and differences to the best loss are paired, run by run. Sto
 
 import itertools
 import os
+import shutil
 from collections import namedtuple
 
 import numpy as np
@@ -156,9 +158,12 @@ def run(args):
 
 def compare_one(plan, loss):
     """Choose the settings of one loss, train it with every seed and score the test classes."""
+    from engine import checkpoint
     tried = [(np.mean([left_out(plan, loss, chosen, plan.seeds[0], fold) for fold in folds(plan)]), chosen)
              for chosen in plan.grid]
     score, chosen = max(tried, key=lambda pair: pair[0])
+    for other, fold in itertools.product((words for words in plan.grid if words != chosen), folds(plan)):
+        checkpoint.drop(folder_of(plan, loss, other, plan.seeds[0], fold))
     found = {'loss': loss, 'settings': chosen, 'folds_map_at_r': float(score),
              'separated': {'R@1': [], 'map_at_r': []}, 'concatenated': {'R@1': [], 'map_at_r': []}}
     for seed in plan.seeds:
@@ -201,6 +206,7 @@ def must(status):
 def test_scores(plan, loss, chosen, seed):
     """{'separated': {'R@1', 'map_at_r'}, 'concatenated': ...} of the test classes for the networks of one seed."""
     from core.normalize import unit_rows
+    from engine import checkpoint
     from evaluation.embeddings import load_embeddings
     from evaluation.protocols import retrieval
     single, parts, loaded = [], [], None
@@ -208,6 +214,9 @@ def test_scores(plan, loss, chosen, seed):
         folder = folder_of(plan, loss, chosen, seed, fold)
         file = os.path.join(folder, 'test.npz')
         if not os.path.exists(file):
+            if not checkpoint.find(folder):      # a comparison of other settings did not choose these
+                shutil.rmtree(folder)
+                left_out(plan, loss, chosen, seed, fold)
             must(children.here(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}']))
         loaded = load_embeddings(file)
         parts.append(unit_rows(loaded.embeddings))

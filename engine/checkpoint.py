@@ -135,6 +135,15 @@ def tidy(run, which, kept):
             shutil.rmtree(path, ignore_errors=True)
 
 
+def drop(run):
+    """Remove the checkpoints of a run folder; its result, its log and its figures stay."""
+    run = pathlib.Path(run)
+    for which in ('last', 'best'):
+        if (run / which).is_symlink():
+            (run / which).unlink()
+    shutil.rmtree(run / STORE, ignore_errors=True)
+
+
 def check_size(file, shapes):
     """OSError for a file that is too short for float32 arrays of these shapes: what a full disk leaves."""
     if file.stat().st_size < 4 * sum(int(np.prod(shape)) for shape in shapes):

@@ -2,7 +2,8 @@
 
 A claim of recipes/evidence.py is one `compare`: equal updates, the same grid for every variant chosen on folds of the
 training classes, test classes scored once. Stopped anywhere, the same command goes on. What is finished is written to
-docs/evidence.csv; docs/evidence.md and the table of the README are made from it.
+docs/evidence.csv; docs/evidence.md and the table of the README are made from it. Results, logs and embeddings of a
+finished claim's trainings stay below runs/evidence, their weights go.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def run(args) -> int:
             print(f'{module.NAME:<26} {module.hours():5.1f} h  {module.verdict():<24}  {module.SAYS}')
         return 0
     from commands.compare import Plan
+    from engine import checkpoint
     from engine.run import commit
     began, base = time.monotonic(), args.save_dir or str(ROOT / 'runs' / 'evidence')
 
@@ -132,6 +134,8 @@ def run(args) -> int:
         curves.write(curves.collect(claim, Plan(**result['plan']), result['results']), LOGS / f'{claim["name"]}.csv')
         draw(claim, lines)
         page.write_pages()
+        for scored in pathlib.Path(folder).glob('*/*/*/test.npz'):       # a plan's weights would fill a disk
+            checkpoint.drop(scored.parent)
         print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {page.PAGE}')
     for module in others:
         if over(module.NAME):

@@ -50,10 +50,19 @@ def test_two_losses_are_compared_and_a_second_call_trains_nothing(tmp_path, call
         assert one['concatenated']['R@1'][0] == pytest.approx(nearest_is_right(np.hstack(parts), loaded[0].labels))
     text = (tmp_path / 'compare.md').read_text()
     assert text.startswith('2 updates for every loss, 2 folds of the training classes, 1 run;') and ' ± ' not in text
+    # weights of the better rate alone: 40 trainings of six settings would leave 1 GB a loss
+    weights = {path.parent.parent.name for path in tmp_path.glob('margin/*/*/last')}
+    assert weights == {run['settings'][0].lstrip('-') for run in (best, other) if run['loss'] == 'margin'}
     calls.clear()
     assert main.main(words) == 0 and not calls
     assert (tmp_path / 'compare.md').read_text() == text
     assert main.main([word.replace('--updates=2', '--updates=3') for word in words]) == 2     # another budget: refused
+    # a grid without the better rate: the other one's networks are trained again and score the test classes
+    worse = {'lr=1e-3': 'lr=1e-2', 'lr=1e-2': 'lr=1e-3'}[weights.pop()]
+    fewer = [f'--grid={worse}' if word.startswith('--grid') else word for word in words]
+    assert main.main([word.replace(',margin+beta=0.6', ',npair') for word in fewer]) == 0
+    assert {path.parent.parent.name for path in tmp_path.glob('margin/*/*/last')} == {'lr=1e-2', 'lr=1e-3'}
+    assert all((tmp_path / 'margin' / worse / f'seed0-fold{fold}' / 'test.npz').exists() for fold in (1, 2))
 
 
 def test_over_runs_the_table_has_intervals_and_paired_differences():
