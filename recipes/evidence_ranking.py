@@ -27,5 +27,5 @@ SWEEP, LAMBDAS = 'hard', (0.25, 4)
 GRID = {'lr': ('0.003', '0.01'), 'wd': ('0', '5e-4')}
 CLASSES, VALIDATION = 50, 0.25
 SHARE, LEAST = 0.1, 4
-SUBSETS, UPDATES, SEEDS, SECONDS = ('balanced', 'imbalanced'), 200, 5, 50
+SUBSETS, UPDATES, SEEDS, SECONDS = ('balanced', 'imbalanced'), 200, 10, 9
 TITLE = f'CUB-200 (2010) crops, {CLASSES} classes, last convolution of EfficientNet-Lite0 at 128 px'

@@ -31,7 +31,7 @@ def photos(tmp_path, monkeypatch):
 def test_every_variant_parses_and_the_cost_is_known(tmp_path):
     assert [name for _, name, _ in ranking.variants()] == [
         *2 * ['vanilla', 'center', 'semi-hard', 'hard'], 'hard, lambda 0.25', 'hard, lambda 4']
-    assert len(ranking.SETTINGS) == 4 and ranking.hours() == pytest.approx(10 * 9 * 50 / 3600)
+    assert len(ranking.SETTINGS) == 4 and ranking.hours() == pytest.approx(10 * 14 * 9 / 3600)
     for _, _, flags in ranking.variants():
         for chosen in ranking.SETTINGS:
             args = layers.parse('train', ranking.words(flags, chosen, str(tmp_path), 0, 'x', 'y'))
