@@ -3,7 +3,8 @@
 After Musgrave, Belongie and Lim, "A Metric Learning Reality Check", ECCV 2020: every loss gets the same trunk, size,
 pictures, optimizer and number of updates. The training classes are cut into folds; each training leaves one fold out.
 The test classes are scored once, at the end, with the last weights of every fold: `separated` is the mean over the
-folds' networks, `concatenated` their embeddings side by side, all of length one. Over several runs (seeds) means come
+folds' networks, `concatenated` their embeddings side by side, all of length one, `pooled` the mean over what the trunks
+end in, before the head, where they are trained. Over several runs (seeds) means come
 with 95 % intervals and differences to the best loss are paired, run by run. Stopped anywhere, the same command goes on.
 Of settings that were not chosen the results and logs stay, the weights go.
 
@@ -164,14 +165,13 @@ def compare_one(plan, loss):
     score, chosen = max(tried, key=lambda pair: pair[0])
     for other, fold in itertools.product((words for words in plan.grid if words != chosen), folds(plan)):
         checkpoint.drop(folder_of(plan, loss, other, plan.seeds[0], fold))
-    found = {'loss': loss, 'settings': chosen, 'folds_map_at_r': float(score),
-             'separated': {'R@1': [], 'map_at_r': []}, 'concatenated': {'R@1': [], 'map_at_r': []}}
+    found = {'loss': loss, 'settings': chosen, 'folds_map_at_r': float(score)}
     for seed in plan.seeds:
         for fold in folds(plan):
             left_out(plan, loss, chosen, seed, fold)
         for way, scores in test_scores(plan, loss, chosen, seed).items():
             for key in scores:
-                found[way][key].append(scores[key])
+                found.setdefault(way, {}).setdefault(key, []).append(scores[key])
     return found
 
 
@@ -203,31 +203,57 @@ def must(status):
         raise Stopped(status)
 
 
+def trunk_is_trained(plan, loss):
+    """Whether a loss's trainings change the trunk, so that its pooled feature says something of the loss."""
+    return not layers.parse('train', training(plan, loss, plan.grid[0], plan.seeds[0], 1)).freeze_trunk
+
+
 def test_scores(plan, loss, chosen, seed):
-    """{'separated': {'R@1', 'map_at_r'}, 'concatenated': ...} of the test classes for the networks of one seed."""
-    from core.normalize import unit_rows
-    from engine import checkpoint
-    from evaluation.embeddings import load_embeddings
-    from evaluation.protocols import retrieval
+    """{way: {'R@1', 'map_at_r'}} of the test classes for the networks of one seed; ways: separated, concatenated and,
+    where the trunk is trained, pooled.
+    """
     single, parts, loaded = [], [], None
     for fold in folds(plan):
-        folder = folder_of(plan, loss, chosen, seed, fold)
-        file = os.path.join(folder, 'test.npz')
-        if not os.path.exists(file):
-            if not checkpoint.find(folder):      # a comparison of other settings did not choose these
-                shutil.rmtree(folder)
-                left_out(plan, loss, chosen, seed, fold)
-            must(children.here(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}']))
-        loaded = load_embeddings(file)
-        parts.append(unit_rows(loaded.embeddings))
-        single.append(scores_of(retrieval(parts[-1], loaded.labels, [1], loaded.query)))
-    joined = scores_of(retrieval(np.concatenate(parts, axis=1), loaded.labels, [1], loaded.query))
-    return {'separated': {key: float(np.mean([one[key] for one in single])) for key in joined}, 'concatenated': joined}
+        loaded = embedded(plan, loss, chosen, seed, fold, 'test.npz')
+        parts.append(unit(loaded))
+        single.append(scores_of(parts[-1], loaded))
+    found = {'separated': mean_of(single), 'concatenated': scores_of(np.concatenate(parts, axis=1), loaded)}
+    if trunk_is_trained(plan, loss):
+        pooled = [embedded(plan, loss, chosen, seed, fold, 'pooled.npz', ['--layer=pooled']) for fold in folds(plan)]
+        found['pooled'] = mean_of([scores_of(unit(one), one) for one in pooled])
+    return found
 
 
-def scores_of(result):
-    """The two figures of a retrieval result."""
+def embedded(plan, loss, chosen, seed, fold, name, words=()):
+    """Embeddings of the test classes by one training, from its file `name`; made unless they are there."""
+    from engine import checkpoint
+    from evaluation.embeddings import load_embeddings
+    folder = folder_of(plan, loss, chosen, seed, fold)
+    file = os.path.join(folder, name)
+    if not os.path.exists(file):
+        if not checkpoint.find(folder):      # a comparison of other settings did not choose these
+            shutil.rmtree(folder)
+            left_out(plan, loss, chosen, seed, fold)
+        must(children.here(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}', *words]))
+    return load_embeddings(file)
+
+
+def unit(loaded):
+    """Embeddings of a file, of length one."""
+    from core.normalize import unit_rows
+    return unit_rows(loaded.embeddings)
+
+
+def scores_of(embeddings, loaded):
+    """Two figures of embeddings, with labels and queries of a file."""
+    from evaluation.protocols import retrieval
+    result = retrieval(embeddings, loaded.labels, [1], loaded.query)
     return {'R@1': result['recall']['1'], 'map_at_r': result['map_at_r']}
+
+
+def mean_of(scores):
+    """Means over the folds' networks."""
+    return {key: float(np.mean([one[key] for one in scores])) for key in scores[0]}
 
 
 def table(plan, results):
@@ -237,15 +263,16 @@ def table(plan, results):
     def cell(values):
         one = mean_interval(100 * np.asarray(values))
         return f'{one.mean:.2f}' + (f' ± {one.high - one.mean:.2f}' if one.n > 1 else '')
-    lines = ['| loss | settings | R@1 separated | MAP@R separated | R@1 concatenated | MAP@R concatenated '
-             '| MAP@R less the best |', '|---|---|---|---|---|---|---|']
+    ways = [way for way in ('separated', 'concatenated', 'pooled') if any(way in one for one in results)]
+    heads = ['loss', 'settings', *(f'{key} {way}' for way in ways for key in ('R@1', 'MAP@R')), 'MAP@R less the best']
+    lines = ['| ' + ' | '.join(heads) + ' |', '|' + len(heads) * '---|']
     for one in results:
         less = '' if one is results[0] else paired_difference(
             100 * np.asarray(one['concatenated']['map_at_r']), 100 * np.asarray(results[0]['concatenated']['map_at_r']))
         if less:
             less = f'{less.mean:.2f}' + (f' ({less.low:.2f} to {less.high:.2f})' if less.n > 1 else '')
         cells = [one['loss'], ' '.join(one['settings']),
-                 *(cell(one[way][key]) for way in ('separated', 'concatenated') for key in ('R@1', 'map_at_r')), less]
+                 *(cell(one[way][key]) if way in one else '' for way in ways for key in ('R@1', 'map_at_r')), less]
         lines.append('| ' + ' | '.join(cells) + ' |')
     head = (f'{count(plan.updates, "update")} for every loss, {count(plan.folds, "fold")} of the training classes, '
             f'{count(len(plan.seeds), "run")}; percent of the test classes')

@@ -20,6 +20,9 @@ def run(args):
     if args.shard:
         shards.parse(args.shard)
     if exported.by_engine(args):
+        if args.layer != 'embedding':
+            raise UserError(f'--layer={args.layer}: an exported file gives the embedding alone. Fix: --checkpoint=RUN '
+                            'without --engine')
         if args.shard or args.cluster:
             raise UserError('--shard and --cluster embed by a run, not by an exported file. Fix: --checkpoint=RUN '
                             'without --engine')
@@ -32,7 +35,7 @@ def run(args):
     if split is None:
         raise UserError(f'--part={args.part}: --data_name={args.data_name} has no such images. Fix: '
                         f'{"--val_classes=N" if args.part == "val" else "--part=test"}')
-    name = 'embeddings' if args.part == 'test' else 'embeddings_' + args.part
+    name = '_'.join(['embeddings', *(word for word in (args.part, args.layer) if word not in ('test', 'embedding'))])
     output = args.output or f'{inside_run(source, args, name) if source else exported.beside(args, name)}.npz'
     check_writable(output, '--output')
     if args.shard:
@@ -42,7 +45,8 @@ def run(args):
                                                     disable=None) as bar:
             _, files = shards.on_cluster(cluster, args, source, split, output, bar)
     else:
-        files = save_embeddings(output, session.embed(split, progress=True), split.labels,
+        found = session.embed(split, True, args.layer) if source else session.embed(split, True)
+        files = save_embeddings(output, found, split.labels,
                                 [split.path(i) for i in range(len(split))], split.query,
                                 [split.names[label] for label in split.labels])
     session.list_unreadable(pathlib.Path(output).with_suffix('.unreadable.txt'))

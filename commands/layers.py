@@ -49,8 +49,10 @@ def embed_args(group):
                        help='embed the I-th of N parts of the images alone; `join` makes one file of all')
     group.add_argument('--part', choices=('test', 'train', 'val'), default='test',
                        help='which images: of the test classes, the training classes or those held out of them')
+    group.add_argument('--layer', choices=('embedding', 'pooled'), default='embedding',
+                       help="what of the network: its embedding, or the trunk's pooled feature, before any head")
     group.add_argument('--output', default='', metavar='FILE',
-                       help='.npz or .npy file to write; empty: RUN/embeddings.npz, with --part and '
+                       help='.npz or .npy file to write; empty: RUN/embeddings.npz, with --part, --layer and '
                             '--data_name in its name where they are others')
 
 

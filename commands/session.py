@@ -123,8 +123,10 @@ class Session:
             return net, Loader(self.data.train, self.train_transform, self.args.num_workers, share)
         return self.top, FeatureLoader(self.data.train, self.features(self.data.train), share)
 
-    def embed(self, split, progress=False):
-        """float32 (N, D) embeddings of a split."""
+    def embed(self, split, progress=False, layer='embedding'):
+        """float32 (N, D) embeddings of a split; layer='pooled': (N, F), what the trunk ends in."""
+        if layer == 'pooled':
+            return inference.features(self.net, self.loader(split), self.args.test_batch_size, self.ctx[0], progress)
         return inference.embeddings(*self.forward(split), self.args.test_batch_size, self.ctx[0], progress)
 
     def list_unreadable(self, file):

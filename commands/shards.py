@@ -72,7 +72,9 @@ def is_done(file, mark):
 def write(session, split, file, start, stop, mark):
     """Embed the rows start..stop of a Split and write them, with all that is known of them, as one file."""
     rows = np.arange(start, stop)
-    embeddings = session.embed(split.subset(rows)) if len(rows) else np.zeros((0, 0), dtype=np.float32)
+    embeddings = np.zeros((0, 0), dtype=np.float32)
+    if len(rows):
+        embeddings = session.embed(split.subset(rows), layer=session.args.layer)
     arrays = {'embeddings': embeddings, 'labels': split.labels[rows], 'start': start, 'images': len(split),
               'paths': np.array([split.path(i) for i in rows], dtype=str),
               'names': np.array([split.names[label] for label in split.labels[rows]], dtype=str), 'mark': mark}

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE, README = ROOT / 'docs' / 'evidence.md', ROOT / 'README.md'
 BEGIN, END = '<!-- evidence:begin -->', '<!-- evidence:end -->'
 ENDS = ('', '_low', '_high')
+POOLED = ('pooled_recall@1', 'pooled_map_at_r')    # of the trained trunk, without its head
 SOURCE = re.compile(r' \([^()]*\)$')    # of a claim, at its end
 # claims that are no comparison of retrieval: modules with SAYS, hours, verdict, overview, section, draw and run
 OTHERS = {module.NAME: module for module in (maps, ranking)}
@@ -40,19 +41,21 @@ def page(lines) -> str:
         mine = [line for line in lines if line['claim'] == claim['name']]
         if not mine:
             continue
-        says, where = claim['says'], plan.TITLES[claim['data']]
+        says, where, pooled = claim['says'], plan.TITLES[claim['data']], any(line.get(POOLED[0]) for line in mine)
+        heads = ['variant', 'settings', 'Recall@1', 'MAP@R', f'MAP@R less {claim["better"][1]}',
+                 *(['pooled Recall@1', 'pooled MAP@R'] if pooled else []), 'commit']
         text += ['', f'## {claim["name"]}', '',
                  ' '.join([f'{says[0].upper()}{says[1:]}. {where}: {VERDICTS[verdict_of(claim, lines)]}.',
                            *([claim['note']] if 'note' in claim else [])]), '',
-                 f'| variant | settings | Recall@1 | MAP@R | MAP@R less {claim["better"][1]} | commit |',
-                 '|---|---|---|---|---|---|']
+                 '| ' + ' | '.join(heads) + ' |', '|' + len(heads) * '---|']
         for line in mine:
             number = {key: 100 * float(line[key]) for key in COLUMNS[5:15]}
             less = ('–' if line['variant'] == claim['better'][1] else
                     '{less_reference:+.2f} ({less_low:+.2f} to {less_high:+.2f})'.format(**number))
             recall, precision = ('{:.1f} ({:.1f} to {:.1f})'.format(*(number[f'{key}{end}'] for end in ENDS))
                                  for key in ('recall@1', 'map_at_r'))
-            text.append('| ' + ' | '.join([line['variant'], line['settings'], recall, precision, less,
+            without_head = [f'{100 * float(line[key]):.1f}' for key in POOLED] if pooled else []
+            text.append('| ' + ' | '.join([line['variant'], line['settings'], recall, precision, less, *without_head,
                                            line['commit']]) + ' |')
         text += ['', f'![curves and figures of {claim["name"]}](figures/evidence_{claim["name"]}.png)']
     for module in OTHERS.values():

@@ -11,7 +11,7 @@ from recipes import evidence as plan
 TABLE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'evidence.csv'
 COLUMNS = ('claim', 'variant', 'updates', 'runs', 'settings', 'folds_map_at_r', 'recall@1', 'recall@1_low',
            'recall@1_high', 'map_at_r', 'map_at_r_low', 'map_at_r_high', 'less_reference', 'less_low', 'less_high',
-           'commit', 'command')
+           'commit', 'command', 'pooled_recall@1', 'pooled_map_at_r')
 START = 3          # seconds that a training takes beside its updates, evaluations included
 VERDICTS = {'holds': 'holds', 'does not hold': 'does not hold: the opposite was found',
             'undecided': 'undecided at this scale', '': 'not yet measured'}
@@ -41,10 +41,12 @@ def rows(claim, result, commit) -> list[dict]:
         recall, precision = (mean_interval(one['separated'][key]) for key in ('R@1', 'map_at_r'))
         less = paired_difference(one['separated']['map_at_r'], reference)
         numbers = (one['folds_map_at_r'], *recall[:3], *precision[:3], *less[:3])
+        pooled = one.get('pooled', {})
         lines.append(dict(zip(COLUMNS, (
             claim['name'], label, claim['updates'], claim['runs'], ' '.join(one['settings']),
             *(f'{number:.4f}' for number in numbers), commit,
-            'python3 main.py evidence ' + claim['name'] + ' --data_root=DATA --weights_root=WEIGHTS'))))
+            'python3 main.py evidence ' + claim['name'] + ' --data_root=DATA --weights_root=WEIGHTS',
+            *(f'{mean_interval(pooled[key]).mean:.4f}' if pooled else '' for key in ('R@1', 'map_at_r'))))))
     return lines
 
 

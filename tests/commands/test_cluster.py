@@ -11,6 +11,8 @@ import main
 from commands import shards
 from commands.cluster import Cluster
 from core.errors import UserError
+from core.normalize import unit_rows
+from core.runtime import mx
 from evaluation.embeddings import load_embeddings, save_embeddings
 from evaluation.neighbours import blocks, search
 from tests.evaluation.test_neighbours import clustered
@@ -82,6 +84,25 @@ def test_shards_joined_by_hand_are_the_file_of_one_process(run_folder, capsys):
     assert main.main(flags + ['--shard=2/3']) == 0 and 'is there already' in capsys.readouterr().out
     for text in ('0/3', '4/3', '3', 'a/b'):
         assert main.main(flags + ['--shard=' + text]) == 2
+
+
+def test_the_pooled_feature_is_the_network_without_its_head(run_folder, capsys):
+    flags = ['embed', '--checkpoint=' + str(run_folder), '--layer=pooled']
+    assert main.main(flags) == 0
+    found = load_embeddings(run_folder / 'embeddings_pooled.npz').embeddings
+    assert main.main(flags[:2]) == 0
+    embeddings = np.array(load_embeddings(run_folder / 'embeddings.npz').embeddings)
+    head = {name: array.asnumpy() for name, array in mx.nd.load(str(run_folder / 'last' / 'net.params')).items()
+            if name.startswith('head.')}
+    dense = unit_rows(found @ head['head.bottleneck.dense.weight'].T + head['head.bottleneck.dense.bias'])
+    assert found.shape == (len(embeddings), 256) and np.allclose(dense, unit_rows(embeddings), atol=1e-5)
+    parts = [[*flags, f'--shard={i}/2'] for i in (1, 2)]
+    assert main.main(parts[0][:2] + [parts[0][3], '--output=' + str(run_folder / 'embeddings_pooled.npz')]) == 0
+    assert main.main(parts[1]) == 0
+    folder = run_folder / 'embeddings_pooled.npz.shards'
+    assert main.main(['join', str(folder)]) == 2         # one of the embedding, one of the pooled feature
+    assert main.main(parts[0]) == 0 and main.main(['join', str(folder)]) == 0
+    assert np.allclose(load_embeddings(run_folder / 'embeddings_pooled.npz').embeddings, found, atol=1e-6)
 
 
 def test_embed_and_evaluate_on_a_cluster(run_folder, two, monkeypatch, capsys):

@@ -31,8 +31,8 @@ def test_two_losses_are_compared_and_a_second_call_trains_nothing(tmp_path, call
     words = ['compare', '--losses=margin,margin+beta=0.6', '--grid=lr=1e-3,1e-2', f'--save_dir={tmp_path}', *SMALL]
     assert main.main(words) == 0
     trained = [one for one in calls if one[0] != 'embed']
-    # each loss: 2 folds with both rates; the test classes for the folds of the better one
-    assert len(trained) == 2 * 2 * 2 and len(calls) - len(trained) == 2 * 2
+    # each loss: 2 folds with both rates; the test classes for the folds of the better one, with the head and pooled
+    assert len(trained) == 2 * 2 * 2 and len(calls) - len(trained) == 2 * 2 * 2
     result = json.loads((tmp_path / 'compare.json').read_text())
     best, other = result['results']
     assert {best['loss'], other['loss']} == {'margin', 'margin+beta=0.6'}
@@ -48,6 +48,10 @@ def test_two_losses_are_compared_and_a_second_call_trains_nothing(tmp_path, call
         alone = [nearest_is_right(part, loaded[0].labels) for part in parts]
         assert one['separated']['R@1'][0] == pytest.approx(np.mean(alone))
         assert one['concatenated']['R@1'][0] == pytest.approx(nearest_is_right(np.hstack(parts), loaded[0].labels))
+        pooled = [load_embeddings(folder / f'seed0-fold{fold}' / 'pooled.npz') for fold in (1, 2)]
+        assert {part.embeddings.shape[1] for part in pooled} == {256} != {loaded[0].embeddings.shape[1]}
+        alone = [nearest_is_right(unit_rows(part.embeddings), part.labels) for part in pooled]
+        assert one['pooled']['R@1'][0] == pytest.approx(np.mean(alone))
     text = (tmp_path / 'compare.md').read_text()
     assert text.startswith('2 updates for every loss, 2 folds of the training classes, 1 run;') and ' ± ' not in text
     # weights of the better rate alone: 40 trainings of six settings would leave 1 GB a loss
@@ -72,7 +76,12 @@ def test_over_runs_the_table_has_intervals_and_paired_differences():
     text = compare.table(plan, found)
     # Student's t of 1 degree of freedom: 12.706; half of the interval: 12.706 x 0.0707 / sqrt(2) = 0.635
     assert '| a |  | 50.00 ± 0.00 | 35.00 ± 63.53 | 50.00 ± 0.00 | 35.00 ± 63.53 |  |' in text
-    assert '| -1.50 (-7.85 to 4.85) |' in text
+    assert '| -1.50 (-7.85 to 4.85) |' in text and 'pooled' not in text
+    found[1]['pooled'] = {'R@1': [0.25, 0.25], 'map_at_r': [0.125, 0.125]}    # one of them trains its trunk
+    text = compare.table(plan, found)
+    assert '| R@1 pooled | MAP@R pooled | MAP@R less the best |' in text
+    assert '| 25.00 ± 0.00 | 12.50 ± 0.00 | -1.50' in text
+    assert '| 35.00 ± 63.53 |  |  |  |' in text
 
 
 def nearest_is_right(x, labels):

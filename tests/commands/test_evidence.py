@@ -51,11 +51,21 @@ def test_the_plan_is_affordable_and_says_what_it_costs(claim):
     assert sum(map(tables.hours, plan.CLAIMS)) < 40
 
 
+def test_pooled_features_stand_beside_the_heads_where_the_trunk_is_trained(claim, result):
+    for one, value in zip(result['results'], (0.5, 0.25)):
+        one['pooled'] = {'R@1': 3 * [2 * value / 3], 'map_at_r': 3 * [value]}
+    lines = tables.rows(claim, result, 'abc')
+    assert [line['pooled_map_at_r'] for line in lines] == ['0.5000', '0.2500']
+    text = page.page(lines)
+    assert '| 33.3 | 50.0 | abc |' in text and '| pooled Recall@1 | pooled MAP@R | commit |' in text
+
+
 def test_figures_and_verdict(claim, result, tmp_path):
     lines = tables.rows(claim, result, 'abc')
     learned = lines[0]
     assert learned['variant'] == 'learned' and learned['map_at_r'] == '0.1800'
     assert (learned['less_reference'], learned['less_low'], learned['less_high']) == ('0.0300', '0.0052', '0.0548')
+    assert learned['pooled_map_at_r'] == ''
     assert tables.verdict_of(claim, lines) == 'holds' and tables.verdict_of(claim, []) == ''
     table = tmp_path / 'evidence.csv'
     tables.write(lines, table)
