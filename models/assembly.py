@@ -57,12 +57,14 @@ def build(backbone: str = 'googlenet', embed_dim: int = 512, head: str = 'l2', p
     start = initializer(trunk_init, '--trunk_init')
     own = OWN.get(resolve(backbone))
     kept = backbones.get_backbone(backbone, pretrained is True, image_size, trunk_bn_decay, freeze_bn)
-    preprocessing, arrays = kept.preprocessing, None
+    described, arrays = None, None
     if file is not None:
-        arrays, preprocessing = weights.read(file, kept)
+        arrays, described = weights.read(file, kept)
     elif pretrained and own:
         arrays = own.weights()
-    preprocessing = override(preprocessing, mean, std, channel_order, pixel_range)
+    preprocessing = override(described or kept.preprocessing, mean, std, channel_order, pixel_range)
+    if file is not None and described is None:
+        weights.tell_assumed(file, kept, preprocessing)
     head = heads.get_head(head, embed_dim, dims, head_init, bn_decay, depth_weights)
     net = _assemble(kept, head, feature, preprocessing, image_size or preprocessing.size, transform, start, ctx)
     if pick('--head_init', head_init, STARTS).random_bias:

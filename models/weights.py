@@ -79,8 +79,7 @@ def load_file(file) -> dict:
 def read(file, backbone) -> tuple:
     """(arrays, Preprocessing) of a weight file.
 
-    The preprocessing comes from the file itself (written by EmbeddingNet.save), else from FILE.json, else from the
-    backbone, and then one line says so.
+    The preprocessing comes from the file itself (written by EmbeddingNet.save), else from FILE.json, else it is None.
     """
     arrays = load_file(file)
     described = unpack(arrays, file)
@@ -93,10 +92,15 @@ def read(file, backbone) -> tuple:
         except ValueError as error:
             raise UserError(f'{side} is not JSON: {error}') from error
         return arrays, from_dict(backbone.preprocessing, values, side)
-    p = backbone.preprocessing
-    print(f'{pathlib.Path(file).name} says nothing of its preprocessing: taking that of {backbone.name} '
-          f'({described_preprocessing(p)}). Other values: --mean, --std, or {side.name}')
-    return arrays, p
+    return arrays, None
+
+
+def tell_assumed(file, backbone, preprocessing) -> None:
+    """One line on what is taken for a file that `read` found no preprocessing of."""
+    given = '' if preprocessing == backbone.preprocessing else ' and the flags'
+    name = pathlib.Path(file).name
+    print(f'{name} says nothing of its preprocessing: taking that of {backbone.name}{given} '
+          f'({described_preprocessing(preprocessing)}). Other values: --mean, --std, or {name}.json')
 
 
 def _put(params, arrays, file, what):

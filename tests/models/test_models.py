@@ -163,6 +163,9 @@ def test_pretrained_file_fills_the_trunk_and_says_when_preprocessing_is_assumed(
     net = build(*flags, feature='pooled')
     told = capsys.readouterr().out
     assert 'zoo.params says nothing of its preprocessing' in told and '0.485' in told and told.count('\n') == 1
+    build(*flags, '--mean=0.502', '--std=0.25')       # what is in effect, not what it would be without the flags
+    told = capsys.readouterr().out
+    assert 'of mobilenet0.25 and the flags (' in told and 'mean 0.502' in told and '0.485' not in told
     x = pictures(2, 64)
     z = (x.astype('float32').transpose((0, 3, 1, 2)) / 255 - nd.array(net.mean).reshape((1, 3, 1, 1)))
     expected = zoo.features(z / nd.array(net.std).reshape((1, 3, 1, 1)))
