@@ -16,8 +16,8 @@ SUBSETS, UPDATES, SEEDS, SECONDS : of one training on one core, about
 
 from recipes import ranking_regularizer
 
-SAYS = ('a ranking term beside softmax raises the accuracy of fine-grained classification, hard triplets most '
-        '(WACV 2020, table 2), and more so where classes are imbalanced')
+SAYS = ('a ranking term beside softmax raises the accuracy of fine-grained classification, hard triplets most, '
+        'and more so where classes are imbalanced (WACV 2020, table 2)')
 FLAGS = {'loss': 'softmax_ranking', 'backbone': 'efficientnet_lite0', 'pretrained': True, 'image_size': 128,
          'freeze_blocks': 17, 'embed_dim': 128, 'batch_size': 32, 'transform': 'ranking_batch', 'optim': 'sgd',
          'lr_schedule': 'poly', 'recallk': [1], 'num_workers': 0}

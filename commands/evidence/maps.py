@@ -181,6 +181,16 @@ def overview() -> str:
     return f'| {NAME} | {PAPER} | {TITLE} | {updates} | 1 | {hours():.1f} | {verdict()} |'
 
 
+def short(lines=None) -> tuple[str, str, str, str]:
+    """Cells of its line in the table of the README: where, figures, difference, verdict; () before it was measured."""
+    lines = read() if lines is None else lines
+    found = {line['map']: 100 * float(line['map_at_r']) for line in lines}
+    if not statements(lines):
+        return ()
+    hot, cold = found['map_heated'], found['map_16']
+    return ('MNIST, 2 numbers', f'heated {hot:.1f}, alpha 16 {cold:.1f}', f'{hot - cold:+.2f}', verdict(lines))
+
+
 def section() -> list[str]:
     """Its section of docs/evidence.md; [] before anything was measured."""
     lines = read()

@@ -81,6 +81,10 @@ def summary(lines) -> str:
         text.append(f'| {SOURCE.sub("", claim["says"])} | {plan.SHORT[claim["data"]]} | {", ".join(scores)} | '
                     '{less_reference:+.2f} ({less_low:+.2f} to {less_high:+.2f}) | '.format(**number) +
                     f'{VERDICTS[verdict_of(claim, lines)]} |')
+    for module in OTHERS.values():
+        cells = module.short()
+        if cells:
+            text.append(f'| {SOURCE.sub("", module.SAYS)} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(text)
 
 

@@ -180,6 +180,17 @@ def overview() -> str:
     return (f'| {NAME} | {PAPER} | {plan.TITLE} | {plan.UPDATES} | {plan.SEEDS} | {hours():.1f} | {verdict()} |')
 
 
+def short(lines=None) -> tuple[str, str, str, str]:
+    """Cells of its line in the table of the README: where, figures, difference, verdict; () before it was measured."""
+    found, (reference, *_) = summary(lines), plan.MODES
+    one, other = (found.get((plan.SUBSETS[0], name)) for name in ('hard', reference))
+    if one is None or other is None:
+        return ()
+    mean, low, high = (100 * number for number in one['less accuracy'])
+    figures = f'accuracy: hard {100 * one["accuracy"][0]:.1f}, {reference} {100 * other["accuracy"][0]:.1f}'
+    return 'birds, trained classes', figures, f'{mean:+.2f} ({low:+.2f} to {high:+.2f})', verdict(lines)
+
+
 def section() -> list[str]:
     """Its section of docs/evidence.md; [] before anything was measured."""
     found = summary()

@@ -134,6 +134,8 @@ def test_baselines_of_the_same_layer(tmp_path):
 def test_the_readme_shows_what_was_measured(claim, result):
     lines = tables.rows(claim, result, 'abc')
     table = page.summary(lines)
+    table, *others = table.rsplit('\n', len(page.OTHERS))        # all five papers have a line
+    assert [line.split(' | ')[-1] for line in others] == [f'{module.verdict()} |' for module in page.OTHERS.values()]
     assert table.count('\n') == 2 and table.endswith(
         'learned 18.0, fixed 15.0 | +3.00 (+0.52 to +5.48) | holds |') and claim['says'].partition(' (')[0] in table
     text = f'a\n{page.BEGIN}\nold\n{page.END}\nb'
