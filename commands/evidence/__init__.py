@@ -70,6 +70,7 @@ def shared(claim) -> str:
 def words(claim, data_root, weights_root, folder) -> list[str]:
     """The `compare` command of a claim. Raises UserError as `placed`."""
     settings = dict(placed(claim['data'], data_root, weights_root), **claim.get('flags', {}))
+    settings['store_dir'] = os.path.join(os.path.dirname(folder), 'stores')       # the data may be read-only
     choices = [f'--grid={flag}={",".join(values)}' for flag, values in grid_of(claim).items()]
     return ['compare', '--losses=' + ','.join(claim['losses'].values()), f'--updates={claim["updates"]}',
             f'--runs={claim["runs"]}', f'--folds={claim.get("folds", plan.FOLDS)}',
