@@ -65,7 +65,7 @@ def parse(argv):
     if command not in COMMANDS:
         close = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f' Did you mean {close[0]}?' if close else ''
-        raise UserError(f'{command} is not a command.{hint} Commands: {", ".join(COMMANDS)}')
+        raise UserError(f'{command} is not a command.{hint} Legal values: {", ".join(COMMANDS)}')
     if command in LAYERED:
         return command, settle(layers.parse(command, argv, overview() if command == 'train' else COMMANDS[command]))
     if command in FREE:    # `help rows`

@@ -85,7 +85,7 @@ def read(words):
     for name in names:
         pick_name('--losses', name.partition('+')[0], losses.LOSSES)
     if len(set(names)) < max(2, len(names)):
-        raise UserError(f'--losses={args.losses}: a comparison needs two or more different losses, such as '
+        raise UserError(f'--losses={args.losses}: a comparison needs two or more different losses. Fix: '
                         '--losses=margin,npair')
     if not any(flag_of(word) in ('data_name', 'data_dir', 'data', 'dataset', 'data_path', 'db_name') for word in rest):
         rest = ['--data_name=glyphs', *rest]

@@ -16,7 +16,7 @@ from evaluation.embeddings import save_embeddings
 def run(args):
     """`embed --checkpoint=RUN`: embeddings, labels and paths of the test images."""
     if args.shard and args.cluster:
-        raise UserError(f'--shard={args.shard} and --cluster={args.cluster}: give one of them')
+        raise UserError(f'--shard={args.shard} and --cluster={args.cluster} exclude each other. Fix: leave one out')
     if args.shard:
         shards.parse(args.shard)
     if exported.by_engine(args):

@@ -8,7 +8,7 @@ from commands import exported
 from commands import figures as pictures
 from commands.cluster import Cluster
 from commands.results import checkpoint_name, inside_run, need_checkpoint, result_folder, write_result
-from core.errors import UserError
+from core.errors import UserError, advised
 from engine import checkpoint
 from evaluation import protocols
 from evaluation.embeddings import load_embeddings
@@ -19,7 +19,8 @@ from evaluation.settings import RULES
 def run(args):
     """`evaluate --checkpoint=RUN` or `evaluate --embeddings=FILE.npz`."""
     if args.embeddings and args.checkpoint:
-        raise UserError(f'--embeddings={args.embeddings} and --checkpoint={args.checkpoint}: give one of them')
+        raise UserError(f'--embeddings={args.embeddings} and --checkpoint={args.checkpoint} exclude each other. '
+                            'Fix: leave one out')
     if args.embeddings:
         loaded, folder = score_file(args)
         if args.figures:
@@ -45,7 +46,7 @@ def run(args):
 def by_engine(args):
     """Score an exported file, or a run by another engine than MXNet."""
     if not args.checkpoint:
-        raise UserError(f'--engine={args.engine} needs --checkpoint=RUN or --checkpoint=FILE.onnx')
+        raise UserError(f'--engine={args.engine} has no network. Fix: --checkpoint=RUN or --checkpoint=FILE.onnx')
     folder = result_folder(args.save_dir or exported.beside(args, 'evaluation'))
     session = exported.EngineSession(args)
     session.check_splits()
@@ -113,7 +114,7 @@ def score_file(args):
                                          clustering=args.clustering if args.nmi else None, seed=args.seed,
                                          extended=True, engine=engine)
         except UserError as error:
-            raise UserError(f'--embeddings={args.embeddings}: {error}') from None
+            raise UserError(f'--embeddings={args.embeddings}: {advised(error, "a file of other embeddings")}') from None
     print(protocols.table(result))
     write_result(folder, dict(result, embeddings=str(args.embeddings)), 'evaluated')
     return loaded, folder

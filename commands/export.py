@@ -47,9 +47,10 @@ def run(args):
     output = args.output or str((checkpoint.run_of(folder) if folder else pathlib.Path('.')) / (
         'net' if folder else args.backbone)) + exporting.FORMATS[args.format]
     if args.format == 'onnx' and not output.endswith('.onnx'):
-        raise UserError(f'--output={output}: the name of an ONNX file must end in .onnx')
+        raise UserError(f'--output={output}: the name of an ONNX file must end in .onnx. Fix: --output=NAME.onnx')
     if args.format != 'onnx' and args.precision != 'float32':
-        raise UserError(f'--precision={args.precision} is for --format=onnx, not {args.format}')
+        raise UserError(f'--precision={args.precision} is for --format=onnx, not {args.format}. '
+                        'Fix: leave one of the two out')
     check_writable(output, '--output')
     net = network.embedder.net
     net.transform = network.transform
@@ -105,7 +106,8 @@ def pictures(network, data, images, count, part='test'):
     if images:
         items = sorted(path for path in pathlib.Path(images).rglob('*') if path.suffix.lower() in SUFFIXES)
         if not items:
-            raise UserError(f'--images={images}: there is no picture in this folder')
+            raise UserError(f'--images={images}: there is no picture in this folder. '
+                            'Fix: a folder of photos like those to search')
     elif data is not None:
         split = getattr(data, part) or data.test
         items = range(len(split))

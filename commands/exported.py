@@ -34,7 +34,7 @@ def flags_of(file) -> dict:
         return flags or {'data_name': 'folder', 'transform': told['transform'], 'image_size': int(told['image_size'])}
     except (KeyError, ValueError, AttributeError) as error:
         raise UserError(f'{file} was not written by `main.py export`: its metadata do not say of which run it is '
-                        f'({error})') from error
+                        f'({error}). Fix: export the run again') from error
 
 
 class EngineSession:

@@ -35,7 +35,7 @@ def run(args):
     about = read_about(args.index) or {}
     images = args.images or about.get('root')
     if not images:
-        raise UserError('--images is empty. Give the folder of photos: --images=FOLDER')
+        raise UserError('--images is empty. Fix: the folder of photos, --images=FOLDER')
     if not args.images:
         print(f'photos: {images}')
     ignored = Counter()
@@ -60,7 +60,7 @@ def run(args):
         if len(report.bad) > LISTED:
             print(f'  and {len(report.bad) - LISTED:,} more')
         if not len(index):
-            raise UserError(f'--images={images}: not one picture could be read')
+            raise UserError(f'--images={images}: not one picture could be read. Fix: another folder')
         print(index.prepare())
         print(f'-> {args.index}   next: python3 main.py serve --index={args.index}')
     finally:

@@ -85,13 +85,15 @@ def read_hosts(file) -> list[str]:
     try:
         lines = pathlib.Path(file).expanduser().read_text(encoding='utf-8').splitlines()
     except OSError as error:
-        raise UserError(f'--hosts={file} cannot be read ({error.strerror})') from error
+        raise UserError(f'--hosts={file} cannot be read ({error.strerror}). '
+                        'Fix: a text file with a line for each host') from error
     hosts = [line.split('#')[0].strip() for line in lines]
     hosts = [host for host in hosts if host]
     if not hosts:
         raise UserError(f'--hosts={file} names no host. Fix: one host name a line')
     if any(host.startswith('-') or host.split() != [host] for host in hosts):
-        raise UserError(f'--hosts={file}: a line must be one host name, such as node1 or user@node1')
+        raise UserError(f'--hosts={file}: a line must be one host name. Fix: a line for each host, such as '
+                        'node1 or user@node1')
     return hosts
 
 
@@ -160,7 +162,7 @@ def run(args) -> int:
     """Run `main.py WORDS` in every worker; returns the exit status."""
     words = args.words[args.words[:1] == ['--']:]
     if not words:
-        raise UserError('launch needs the command of the workers behind --, such as: python3 main.py launch '
+        raise UserError('launch needs the command of the workers behind --. Fix: python3 main.py launch '
                         '--workers=2 -- --kvstore=dist_sync --loss=margin')
     if args.logs:
         pathlib.Path(args.logs).expanduser().mkdir(parents=True, exist_ok=True)

@@ -218,8 +218,8 @@ def check(args, base, source, command):
         for key in ('loss', 'sampler', 'data_name', 'backbone', 'embed_dim', 'seed'):
             before = datasets.resolve(base[key]) if key == 'data_name' else base.get(key)
             if before is not None and getattr(args, key, None) != before:
-                raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}): '
-                                'start a new run instead')
+                raise UserError(f'--{key}={getattr(args, key)} differs from the run that is resumed ({base[key]}). '
+                                'Fix: leave it out, or start a new run with another --save_dir')
 
 
 def own_flags():

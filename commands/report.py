@@ -46,7 +46,8 @@ def run(args):
             targets[flag] = str(default)
     if not folders and not targets['readme']:
         if not os.path.isdir('runs'):
-            raise UserError('report needs run folders: python3 main.py report runs/A runs/B. Without them it shows '
+            raise UserError('report needs run folders. '
+                            'Fix: python3 main.py report runs/A runs/B. Without them it shows '
                             'those in the folder runs, which is not here')
         folders = ['runs']
     if folders:

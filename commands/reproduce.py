@@ -51,7 +51,8 @@ def words(row, data_root, weights_root) -> list[str]:
         for name, root in (('data', data_root), ('weights', weights_root)):
             if value.startswith(name.upper() + '/'):
                 if not root:
-                    raise UserError(f'{word}: --{name}_root=DIR says where {value} lies')
+                    raise UserError(f'{word}: no folder {name.upper()}/ is known. Fix: --{name}_root=DIR, which holds '
+                                    f'{value.partition("/")[2]}')
                 word = f'{flag}={os.path.join(root, value.partition("/")[2])}'
         found.append(word)
     return found

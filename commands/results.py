@@ -107,6 +107,6 @@ def write_result(folder, result, rule):
 def need_checkpoint(args):
     """The folder behind --checkpoint, or a UserError."""
     if not args.checkpoint:
-        raise UserError('--checkpoint is empty. Give the run folder: --checkpoint=runs/NAME (or, to score embeddings '
+        raise UserError('--checkpoint is empty. Fix: the run folder, --checkpoint=runs/NAME (or, to score embeddings '
                         'from a file, evaluate --embeddings=FILE.npz)')
     return checkpoint.locate(args.checkpoint, args.which)

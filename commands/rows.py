@@ -108,7 +108,7 @@ def seeds(options):
         return (int(first) if first is not None else None, number)
     except ValueError:
         given = ' '.join(f'--{key}={options[key]}' for key in ('seed', 'seeds') if key in options)
-        raise UserError(f'--seed and --seeds are whole numbers, --seeds at least 1: got {given}') from None
+        raise UserError(f'--seed and --seeds: got {given}. Legal values: whole numbers, --seeds from 1') from None
 
 
 def seeds_of(row, request):

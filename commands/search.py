@@ -27,7 +27,7 @@ def run(args):
     from datasets.pictures import BadImage, read_image
     from serving import search
     if not args.image:
-        raise UserError('--image is empty. Give the picture to search with: --image=FILE')
+        raise UserError('--image is empty. Fix: the picture to search with, --image=FILE')
     try:
         image = read_image(args.image)
     except BadImage as error:    # its own advice is a flag of data sets

@@ -73,7 +73,8 @@ def read_token(args):
         try:
             token = pathlib.Path(args.token_file).read_text(encoding='utf-8').strip()
         except OSError as error:
-            raise UserError(f'--token_file={args.token_file} cannot be read: {error.strerror}') from error
+            raise UserError(f'--token_file={args.token_file} cannot be read: {error.strerror}. '
+                            'Fix: a file with the token alone') from error
     else:
         token = os.environ.get(TOKEN, '')
         if not token:

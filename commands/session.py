@@ -7,7 +7,7 @@ import datasets
 import models
 from commands import baselines, figures
 from core.device import contexts
-from core.errors import UserError
+from core.errors import UserError, advised
 from core.files import write_atomic
 from core.flags import path
 from core.runtime import mx
@@ -84,7 +84,7 @@ class Session:
                 try:
                     protocols.check_labels(split.labels, self.args.recallk, split.query)
                 except UserError as error:
-                    raise UserError(f'{part} images: {error}') from None
+                    raise UserError(f'{part} images: {advised(error, "classes of two images or more")}') from None
 
     def loader(self, split):
         """Reads a split as it is evaluated."""

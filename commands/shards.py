@@ -145,7 +145,9 @@ def join(folder, output):
     columns = {name: np.concatenate([part[name] for part in parts])
                for name in ('embeddings', 'labels', 'paths', 'names', 'query') if name in parts[0]}
     if len(columns['labels']) != int(parts[0]['images']):
-        raise UserError(f'{folder} holds {count(len(columns["labels"]), "image")} of {int(parts[0]["images"])}')
+        raise UserError(f'{folder} holds {count(len(columns["labels"]), "image")} of {int(parts[0]["images"])}. '
+                        'Fix: remove it and '
+                        'embed again')
     files = save_embeddings(output, columns['embeddings'], columns['labels'], columns['paths'],
                             columns.get('query'), columns['names'])
     return len(columns['labels']), files

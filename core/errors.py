@@ -23,8 +23,31 @@ def fold(name) -> str:
     return str(name).lower().replace('-', '_')
 
 
+ADVICE = ('Fix:', 'Legal values:', 'Legal keys:', 'Help:')      # words of a message that says what to do
+COPY = 'Fix: copy it again from where it was written, or make it anew'      # of a damaged file
+
+
 class UserError(ValueError):
     """Bad input. main.py prints the message alone, without a traceback, and exits with status 2."""
+
+
+def advised(error: BaseException | str, fix: str) -> str:
+    """The message of an error, with what to do unless it says so itself.
+
+    Parameters
+    ----------
+    error : a UserError, or its message, from a place that knows what is wrong but not what a user can do
+    fix : what a user can do, without a full stop
+
+    Example
+    -------
+    >>> advised(UserError('a.txt lists nothing'), 'copy it again')
+    'a.txt lists nothing. Fix: copy it again'
+    >>> advised(UserError('k=0. Legal values: from 1'), 'copy it again')
+    'k=0. Legal values: from 1'
+    """
+    said = str(error)
+    return said if any(word in said for word in ADVICE) else f'{said.rstrip(".")}. Fix: {fix}'
 
 
 def explain(error: BaseException) -> str | None:

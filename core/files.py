@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from core.errors import UserError
+from core.errors import COPY, UserError
 
 
 @contextlib.contextmanager
@@ -120,9 +120,9 @@ def read_json(path: str | pathlib.Path) -> dict:
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path} is damaged or cannot be read ({error})') from error
+        raise UserError(f'{path} is damaged or cannot be read ({error}). {COPY}') from error
     if not isinstance(value, dict):
-        raise UserError(f'{path} is damaged: it holds no JSON object')
+        raise UserError(f'{path} is damaged: it holds no JSON object. {COPY}')
     return value
 
 

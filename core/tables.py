@@ -9,13 +9,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import UserError, advised
 from core.files import write_atomic
 from core.text import printable
 
 TRUE = ('1', '1.0', 'true', 't', 'yes', 'y', 'x', 'query')
 FALSE = ('0', '0.0', 'false', 'f', 'no', 'n', '', 'gallery')
 MISSING = ('', 'nan')
+MEND = 'mend or remove that line'
 csv.field_size_limit(1 << 24)
 
 
@@ -49,7 +50,7 @@ class Table:
 
     def error(self, row: int, message: str) -> UserError:
         """UserError that names the file and the line of a row."""
-        return UserError(f'{printable(self.path)}, line {self.lines[row]}: {message}')
+        return UserError(advised(f'{printable(self.path)}, line {self.lines[row]}: {message}', MEND))
 
     def filled(self, name: str) -> list:
         """The column, none of whose values is empty or NaN; UserError naming the line of one that is."""
@@ -129,9 +130,9 @@ def read_table(path: str | pathlib.Path, needed: Iterable[str] = ()) -> Table:
         with open(path, 'rb') as file:
             data = file.read()
     except FileNotFoundError as error:
-        raise UserError(f'{shown} does not exist') from error
+        raise UserError(f'{shown} does not exist. Fix: the path of a CSV file') from error
     except OSError as error:
-        raise UserError(f'{shown} cannot be read: {error.strerror}') from error
+        raise UserError(f'{shown} cannot be read: {error.strerror}. Fix: the path of a CSV file that can') from error
     text = _text(data, shown)
     head = text.lstrip('\r\n').splitlines()[:1]
     separator = max(',;\t', key=lambda mark: (mark == ',' and ',' in head[0], head[0].count(mark))) if head else ','
@@ -146,26 +147,27 @@ def read_table(path: str | pathlib.Path, needed: Iterable[str] = ()) -> Table:
                 header = [name.lower() for name in row]
                 twice = sorted({name for name in header if name and header.count(name) > 1})
                 if twice:
-                    raise UserError(f'{shown}: the column {printable(twice[0])} is there twice')
+                    raise UserError(f'{shown}: the column {printable(twice[0])} is there twice. Fix: name it once')
                 columns = {name: [] for name in header}
                 continue
             if len(row) != len(header):
                 raise UserError(f'{shown}, line {rows.line_num}: {len(row)} values for the {len(header)} columns of '
-                                'the first line')
+                                f'the first line. Fix: {MEND}')
             lines.append(rows.line_num)
             for name, value in zip(header, row):
                 columns[name].append(value)
     except csv.Error as error:
-        raise UserError(f'{shown}, line {rows.line_num}: cannot be read as a CSV file: {error}') from error
+        raise UserError(f'{shown}, line {rows.line_num}: cannot be read as a CSV file: {error}. '
+                        f'Fix: {MEND}') from error
     if header is None:
-        raise UserError(f'{shown} cannot be read as a CSV file: it is empty')
+        raise UserError(f'{shown} cannot be read as a CSV file: it is empty. Fix: a file with a header line')
     missing = [name for name in needed if name not in columns]
     if missing:
         raise UserError(f'{shown} has no column {" and ".join(missing)}. Its first line names '
-                        f'{printable(",".join(header))}')
+                        f'{printable(",".join(header))}. Fix: name the column there')
     table = Table(path, columns, lines)
     if not lines:
-        raise UserError(f'{shown} has a header but no row')
+        raise UserError(f'{shown} has a header but no row. Fix: add rows, or give another file')
     for name in needed:
         table.filled(name)
     return table
@@ -202,7 +204,7 @@ def _text(data, shown):
         try:
             return data.decode('utf-16')
         except UnicodeDecodeError as error:
-            raise UserError(f'{shown} begins as UTF-16 and is not: {error}') from error
+            raise UserError(f'{shown} begins as UTF-16 and is not: {error}. Fix: save it as UTF-8') from error
     return data.decode('utf-8-sig', 'surrogateescape')
 
 

@@ -131,7 +131,8 @@ def load(name, root=None, *, crop_box=False, val_classes=0, fold=None, on_bad_im
         if len(both):
             first = data.train.names[int(np.searchsorted(data.train.classes, both[0]))]
             raise UserError(f'{name}: {words.count(len(both), "class is", "classes are")} in the training and in '
-                            f'the test part, such as {first}; the {data.protocol} protocol needs disjoint classes')
+                            f'the test part, such as {first}; the {data.protocol} protocol needs disjoint classes. '
+                        'Fix: another split')
     data = held_out(data, val_classes, fold)
     if on_bad_image is not None:
         data = readable(data, on_bad_image, threads)

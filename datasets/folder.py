@@ -59,7 +59,8 @@ def load(root=None, *, split='auto'):
     UserError : nothing there, no picture, a wrong list
     """
     if not root:
-        raise UserError('--data_name=folder needs --data_dir: a folder of class folders, or a CSV file')
+        raise UserError('--data_name=folder has no photos. Fix: --data_dir=DIR, the folder of class folders or a CSV '
+                        'file')
     source = os.path.expanduser(root)
     shown = printable(source)
     if not os.path.exists(source):
@@ -88,8 +89,9 @@ def from_folder(root, split):
         listing = scan_flat(root)
         table = {'path': listing.paths, 'ignored': dict(listing.ignored)}
     if not listing.paths:
-        what = ', '.join(counted(listing.ignored))
-        raise UserError(f'{printable(root)} holds no image (ROOT/CLASS/IMAGE)' + (f'; ignored: {what}' if what else ''))
+        ignored = ''.join(f'; ignored: {what}' for what in [', '.join(counted(listing.ignored))] if what)
+        raise UserError(f'{printable(root)} holds no image (ROOT/CLASS/IMAGE){ignored}. '
+                        'Fix: one folder a class, with its photos inside')
     if split == 'none':
         del table['label']
     elif listing.parts is not None:
@@ -205,7 +207,8 @@ def number(labels):
 def within(class_id):
     """Parts that train on the first half of each class (the larger one) and test on the rest."""
     if np.bincount(class_id).max() < 2:
-        raise UserError('--split=within needs two images of a class at least, and every class has a single one')
+        raise UserError('--split=within needs two images of a class at least, and every class has a single one. '
+                        'Fix: more photos of a class')
     chosen = np.full(len(class_id), 'test', dtype=object)
     for label in np.unique(class_id):
         rows = np.flatnonzero(class_id == label)
@@ -226,11 +229,11 @@ def build(root, table, names, class_id, source, notes):
     found = set(part.tolist())
     if not found & {'test', 'query', 'gallery'}:
         raise UserError(f'{source} has images for {", ".join(sorted(found))} only; it needs test (or query and '
-                        'gallery)')
+                        'gallery). Fix: rows with split=test')
     searched = bool(found & {'query', 'gallery'})
     if searched and ('test' in found or not {'query', 'gallery'} <= found):
         raise UserError(f'{source}: the test part is either test, or query and gallery together; found '
-                        f'{", ".join(sorted(found))}')
+                        f'{", ".join(sorted(found))}. Fix: rows with test, or with query and gallery')
     rows = np.flatnonzero(np.isin(part, ('query', 'gallery') if searched else ('test',)))
     trained = np.unique(class_id[part == 'train'])
     shared = np.isin(np.unique(class_id[rows]), trained)

@@ -111,7 +111,7 @@ class Split:
         index = np.asarray(index)
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         if not len(index):
-            raise UserError('a part of the data set would have no images')
+            raise UserError('a part of the data set would have no images. Fix: more photos, or another --split')
         classes = np.unique(self.class_id[index]) if classes is None else np.asarray(classes, dtype=np.int64)
         at = np.searchsorted(self.classes, classes)
 

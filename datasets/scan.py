@@ -85,7 +85,7 @@ def _entries(path, ignored):
         with os.scandir(path) as entries:
             entries = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith('.')]
     except OSError as error:
-        raise UserError(f'{printable(path)} cannot be read: {error.strerror}') from error
+        raise UserError(f'{printable(path)} cannot be read: {error.strerror}. Fix: let this user read it') from error
     for name, is_dir in entries:
         if is_dir and name.lower() in RUBBISH:
             ignored[f'folder {name}'] += 1
@@ -115,7 +115,8 @@ def _add(listing, root, inside, label, part=None):
 
 
 def _refuse(error):
-    raise UserError(f'{printable(error.filename)} cannot be read: {error.strerror}') from error
+    raise UserError(f'{printable(error.filename)} cannot be read: {error.strerror}. '
+                    'Fix: let this user read it') from error
 
 
 def taken(path, ignored):

@@ -33,7 +33,7 @@ def as_list(images) -> list:
     try:
         return list(images)
     except TypeError:
-        raise UserError(f'{type(images).__name__} is neither a path nor a picture: give a path, a list of paths, or '
+        raise UserError(f'{type(images).__name__} is neither a path nor a picture. Fix: a path, a list of paths, or '
                         'uint8 arrays (H, W, 3)') from None
 
 
@@ -45,7 +45,8 @@ def picture(item) -> np.ndarray:
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise UserError(f'a picture is uint8 (H, W, 3), RGB, but this one is {array.dtype} {np.shape(item)}')
+        raise UserError(f'a picture is uint8 (H, W, 3), RGB, but this one is {array.dtype} {np.shape(item)}. '
+                        'Fix: an array as cv2 or Pillow gives it')
     return array
 
 

@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import COPY, UserError
 from core.files import read_json, sync_folder, write_json
 from core.gluon_internals import named_parameters
 from core.runtime import mx, nd
@@ -240,8 +240,8 @@ def locate(source, which='last'):
         if wrong:
             raise UserError(f'{source / which} is damaged: {wrong}, and {source} holds no other complete checkpoint. '
                             'Fix: copy the folder again from where it was written, or start a new run')
-        raise UserError(f'{source} holds no checkpoint: expected {source}/{which}/state.json. Give the folder that '
-                        'training printed.')
+        raise UserError(f'{source} holds no checkpoint: expected {source}/{which}/state.json. Fix: the folder that '
+                        'training printed')
     return found
 
 
@@ -261,7 +261,7 @@ def read_args(folder):
     args = read_json(path)
     for key in ('loss', 'data_name'):
         if not isinstance(args.get(key), str):
-            raise UserError(f'{path} is damaged: it does not say --{key}')
+            raise UserError(f'{path} is damaged: it does not say --{key}. {COPY}')
     return args
 
 
@@ -282,9 +282,9 @@ def verify(folder, *only):
     for name in only or manifest:
         path, entry = folder / pathlib.PurePath(name).name, manifest.get(name)
         if not path.is_file():
-            raise UserError(f'{path} is missing, or {folder / MANIFEST} is damaged')
+            raise UserError(f'{path} is missing, or {folder / MANIFEST} is damaged. {COPY}')
         if not isinstance(entry, list) or [path.stat().st_size, checksum(path)] != entry:
-            raise UserError(f'{path} is damaged: its checksum is not that of {MANIFEST}')
+            raise UserError(f'{path} is damaged: its checksum is not that of {MANIFEST}. {COPY}')
 
 
 def restore(folder, net, criterion, ctx, update=None, allow_pickle=False):
@@ -310,13 +310,14 @@ def restore(folder, net, criterion, ctx, update=None, allow_pickle=False):
     verify(folder)
     state = read_state(folder)
     if state['version'] > 1 and not (folder / MANIFEST).exists():
-        raise UserError(f'{folder / MANIFEST} is missing: the checkpoint is damaged')
+        raise UserError(f'{folder / MANIFEST} is missing: the checkpoint is damaged. {COPY}')
     file = folder / 'net.params'
     weights.restore(net, weights.load_file(file), file)
     file, own = folder / 'criterion.params', named_parameters(criterion)
     arrays = load_arrays(file) if own else {}
     if {name: array.shape for name, array in arrays.items()} != {name: p.shape for name, p in own.items()}:
-        raise UserError(f'{file} does not fit --loss: it holds {sorted(arrays)}, the loss has {sorted(own)}')
+        raise UserError(f'{file} does not fit --loss: it holds {sorted(arrays)}, the loss has {sorted(own)}. '
+                        'Fix: the --loss that the run was trained with')
     for name, parameter in own.items():
         parameter.set_data(arrays[name].as_in_context(ctx[0]))
     if update is not None and state['version'] == 1:
@@ -336,4 +337,4 @@ def unpickled(path, allowed):
     try:
         return pickle.loads(path.read_bytes())
     except Exception as error:    # a damaged pickle can raise anything
-        raise UserError(f'{path} is damaged ({error})') from error
+        raise UserError(f'{path} is damaged ({error}). {COPY}') from error

@@ -30,7 +30,7 @@ def run(net, loader, outputs, batch_size=100, ctx=None, desc='', progress=False)
     """
     count = len(loader.split)
     if not count:
-        raise UserError('there is no image to embed')
+        raise UserError('there is no image to embed. Fix: another folder or data set')
     arrays, waiting = None, None
 
     def collect():

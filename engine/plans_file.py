@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 
 from core.contracts import Plan
-from core.errors import UserError
+from core.errors import COPY, UserError
 
 
 def save(path, plans):
@@ -33,4 +33,4 @@ def load(path):
                          handed(file[f'extra_{i}'] if f'extra_{i}' in file.files else None))
                     for i in range(int(file['count']))]
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(f'{path} is damaged ({error})') from error
+        raise UserError(f'{path} is damaged ({error}). {COPY}') from error

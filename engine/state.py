@@ -2,7 +2,7 @@
 
 import math
 
-from core.errors import UserError
+from core.errors import COPY, UserError
 from engine.progress import score_of
 
 VERSION = 2
@@ -16,7 +16,8 @@ OPTIONAL = {**dict.fromkeys(('loss_sum', 'loss_count', 'seconds', 'images', 'wai
 def check(state, file):
     """UserError naming `file` unless `state`, a dict, is what training writes, or is of a later version."""
     if state.get('version') not in range(1, VERSION + 1):
-        raise UserError(f'{file} has version {state.get("version")}, this program reads version {VERSION} and older')
+        raise UserError(f'{file} has version {state.get("version")}, this program reads version {VERSION} '
+                        'and older. Fix: the program that wrote it, or a later one')
     wrong = [key for key, kinds in {**NEEDED, **OPTIONAL}.items()
              if (key in state or key in NEEDED) and not fits(state.get(key), kinds)]
     for key in ('schedule', 'stopping'):
@@ -24,7 +25,7 @@ def check(state, file):
             wrong.append(key)
     wrong += [key for key in ('best', 'last') if key not in wrong and not all(map(is_score, state[key].values()))]
     if wrong:
-        raise UserError(f'{file} is damaged: {", ".join(wrong)} missing, or not what training writes')
+        raise UserError(f'{file} is damaged: {", ".join(wrong)} missing, or not what training writes. {COPY}')
 
 
 def fits(value, kinds):

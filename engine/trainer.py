@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.contracts import Batch, Out
-from core.errors import UserError
+from core.errors import COPY, UserError
 from core.files import write_atomic
 from core.gluon_internals import to_device
 from core.runtime import autograd, mx, nd
@@ -102,7 +102,7 @@ class Trainer:
             raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise UserError(f'{folder}/state.json is damaged: what it says of the optimizers, the schedule and early '
-                            f'stopping does not fit this run ({error!r})') from error
+                            f'stopping does not fit this run ({error!r}). {COPY}') from error
         self.state.update(state, started=True)
         if not self.finished:       # a sampler may refuse the new flags: before anything in the run folder is changed
             self.plans = self.plans or self.plan(state['epoch'])

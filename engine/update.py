@@ -163,7 +163,7 @@ class Update:
                         name = '.'.join(map(str, part))
                         if name not in saved or saved[name].shape != array.shape:
                             raise UserError(f'{file} does not fit: it has no state {name} of {place} with the shape '
-                                            f'{array.shape}')
+                                            f'{array.shape}. Fix: the --optim and the network of the run')
                         array[:] = saved[name].as_in_context(array.context)
                     updater.states[index], updater.states_synced[index] = state, False
             counts = {}

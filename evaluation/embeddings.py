@@ -61,7 +61,7 @@ def save_embeddings(file, embeddings, labels, paths=None, query=None, names=None
     """
     file = pathlib.Path(file)
     if file.suffix not in ('.npz', '.npy'):
-        raise UserError(f'{printable(file)}: embeddings are written as .npz or .npy')
+        raise UserError(f'{printable(file)}: embeddings are written as .npz or .npy. Fix: a name that ends so')
     embeddings, labels = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
     columns = {'path': [''] * len(labels) if paths is None else [str(path) for path in paths],
                'label': labels.tolist()}
@@ -88,7 +88,7 @@ def save_embeddings(file, embeddings, labels, paths=None, query=None, names=None
             writer.writerow(columns)
             writer.writerows([harmless(value) for value in row] for row in zip(*columns.values()))
     except OSError as error:
-        raise UserError(f'{printable(file)} cannot be written ({error.strerror})') from error
+        raise UserError(f'{printable(file)} cannot be written ({error.strerror}). Fix: another file') from error
     return f'{file}, {_table(file)}'
 
 
@@ -118,7 +118,7 @@ def load_embeddings(file) -> Embeddings:
     """
     file = pathlib.Path(file)
     if not file.is_file():
-        raise UserError(f'--embeddings={printable(file)}: there is no such file')
+        raise UserError(f'--embeddings={printable(file)}: there is no such file. Fix: one that `embed` wrote')
     try:
         if file.suffix == '.npy':
             arrays = {'embeddings': _map_array(file, 0, file.stat().st_size)}
@@ -128,23 +128,25 @@ def load_embeddings(file) -> Embeddings:
         if isinstance(error, UserError):
             raise
         raise UserError(f'--embeddings={printable(file)}: not a NumPy .npz or .npy file of plain arrays '
-                        f'({printable(error)})') from error
+                        f'({printable(error)}). Fix: a file that `embed` or numpy.savez wrote') from error
     if file.suffix == '.npy':
         arrays.update(_read_columns(_table(file)))
     for name in ('embeddings', 'labels'):
         if name not in arrays:
-            raise UserError(f'--embeddings={printable(file)}: the array `{name}` is missing. It needs embeddings '
-                            '(N, D) and labels (N)')
+            raise UserError(f'--embeddings={printable(file)}: the array `{name}` is missing. Fix: embeddings (N, D) '
+                            'and labels (N)')
     x = arrays['embeddings']
     if x.ndim != 2 or x.dtype.kind not in 'fiu':
-        raise UserError(f'--embeddings={printable(file)}: `embeddings` is {x.dtype} {x.shape}, expected numbers (N, D)')
+        raise UserError(f'--embeddings={printable(file)}: `embeddings` is {x.dtype} {x.shape}, expected numbers. '
+                        'Fix: an array (N, D)')
     for name in Embeddings._fields[1:]:
         if name in arrays and arrays[name].shape != (len(x),):
             raise UserError(f'--embeddings={printable(file)}: `{name}` has shape {arrays[name].shape}, expected '
-                            f'({len(x)},) as there are {count(len(x), "embedding")}')
+                            f'({len(x)},) as there are {count(len(x), "embedding")}. Fix: one for each')
     query = arrays.get('query')
     if query is not None and query.dtype.kind not in 'biuf':
-        raise UserError(f'--embeddings={printable(file)}: `query` holds {query.dtype}, expected true and false')
+        raise UserError(f'--embeddings={printable(file)}: `query` holds {query.dtype}, expected booleans. '
+                        'Legal values: true, false')
     return Embeddings(np.asarray(x, dtype=np.float32), arrays['labels'],
                       None if query is None else query.astype(bool), arrays.get('paths'), arrays.get('names'))
 
@@ -216,7 +218,8 @@ def _read_npz(file):
 def _read_columns(file):
     """{name: array} of the CSV file beside an .npy file."""
     if not file.is_file():
-        raise UserError(f'--embeddings: the labels are expected in {printable(file)}, which is missing')
+        raise UserError(f'--embeddings: the labels are expected in {printable(file)}, which is missing. '
+                        'Fix: a file with the column label beside it')
     table = read_table(file, ('label',))
     columns = {'labels': whole_numbers([as_written(label) for label in table['label']])}
     for name, array in (('path', 'paths'), ('name', 'names')):

@@ -66,13 +66,14 @@ def check_labels(labels, ks, query=None) -> list[str]:
     values, number = checks.class_numbers(labels)
     if len(values) < 2:
         raise UserError(f'all {count(len(number), "item")} have the label {values[0]}: retrieval needs at least two '
-                        'classes' if len(number) else 'there is nothing to score')
+                        'classes. Fix: more classes' if len(number) else 'there is nothing to score. Fix: more images')
     metrics.check_ks(ks, search.most_neighbours(len(number), query))
     queries, galleries, own = search.parts(len(number), query)
     lone = int((search.count_positives(number, queries, galleries, own) == 0).sum())
     where = '' if query is None else ' in the gallery'
     if lone == len(queries):
-        raise UserError(f'no query has another item of its class{where}: nothing can be retrieved')
+        raise UserError(f'no query has another item of its class{where}: nothing can be retrieved. '
+                        'Fix: two images of a class')
     if lone:
         have, their, them = ('has', 'its', 'it') if lone == 1 else ('have', 'their', 'them')
         return [f'{lone} of {count(len(queries), "query", "queries")} {have} no other item of {their} class{where}; '

@@ -224,12 +224,15 @@ def dims_of(args: Any) -> list[int]:
 def check_depths(dims: Sequence[int], ratios: Sequence[float], weights: Sequence[float]) -> None:
     """Raise UserError unless every depth has a size, a share of the pairs and a weight."""
     if not dims or any(dim < 1 for dim in dims):
-        raise UserError(f'--hdc_dims={join(dims)} must name one positive size for each depth, such as 128,128,128')
+        raise UserError(f'--hdc_dims={join(dims)} is wrong. Legal values: one positive size for each depth. '
+                        'Fix: --hdc_dims=128,128,128')
     for flag, values in (('--hdc_ratios', ratios), ('--hdc_weights', weights)):
         if len(dims) != len(values):
             raise UserError(f'--hdc_dims has {len(dims)} depths and {flag} {len(values)}. Fix: one number for each '
                             'depth')
     if not all(0 < ratio <= 1 for ratio in ratios):
-        raise UserError(f'--hdc_ratios={join(ratios)} must lie above 0 and at most 1: they are shares of the pairs')
+        raise UserError(f'--hdc_ratios={join(ratios)} is wrong. Legal values: shares of the pairs, above 0 and at '
+                        'most 1')
     if not all(weight > 0 for weight in weights):
-        raise UserError(f'--hdc_weights={join(weights)} must lie above 0: they scale the embedding of each depth')
+        raise UserError(f'--hdc_weights={join(weights)} is wrong. Legal values: above 0, they scale the embedding of '
+                        'each depth')

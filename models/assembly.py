@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Optional, Union
 
-from core.errors import UserError, pick
+from core.errors import COPY, UserError, pick
 from core.gluon_internals import has_data
 from core.runtime import autograd, mx, nd
 from models import backbones, fusion, heads, weights
@@ -110,7 +110,8 @@ def load_network(file, ctx=None) -> EmbeddingNet:
         size = described['image_size']
         for key, most in (('image_size', 4096), ('embed_dim', 65536)):      # what the flags take
             if not isinstance(described[key], int) or not 1 <= described[key] <= most:
-                raise UserError(f'{file} is damaged: the description of its network says {key}={described[key]!r}')
+                raise UserError(f'{file} is damaged: the description of its network says {key}={described[key]!r}. '
+                                f'{COPY}')
         backbone = backbones.get_backbone(described['backbone'], size=size)
         head = heads.get_head(described['head'], described['embed_dim'], described['dims'])
         preprocessing = from_dict(backbone.preprocessing, described['preprocessing'], file)

@@ -262,7 +262,7 @@ def get_head(name: str, dim: int, dims=None, init: str = 'xavier', bn_decay: flo
     head = pick('head', name, HEADS)
     if issubclass(head, Cascade):
         if not dims:
-            raise UserError('the cascade head needs the dimension of each depth: the criterion must define dims, '
+            raise UserError('the cascade head needs the dimension of each depth. Fix: a criterion with dims, '
                             'such as [128, 128, 128]')
         options = {'weights': weights} if head is AuxiliaryCascade else {}
         return head(list(dims), init=init, prefix='head_', **options)

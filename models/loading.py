@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import COPY, UserError
 from core.runtime import mx, nd
 from datasets import views
 from datasets.transforms import get_transform
@@ -68,9 +68,9 @@ def params_file(source, which: str = 'last') -> pathlib.Path:
             _verify(folder)
             return folder / PARAMS
     if not source.exists():
-        raise UserError(f'{source}: there is no such file or folder. Give a run folder, one of its checkpoints, or a '
+        raise UserError(f'{source}: there is no such file or folder. Fix: a run folder, one of its checkpoints, or a '
                         'file of parameters')
-    raise UserError(f'{source} holds no trained network: expected {source}/{which}/{PARAMS}. Give the folder that '
+    raise UserError(f'{source} holds no trained network: expected {source}/{which}/{PARAMS}. Fix: the folder that '
                     'training printed')
 
 
@@ -81,10 +81,10 @@ def _verify(folder):
     except FileNotFoundError:
         return                                      # written by `save` alone, or by an early version
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{folder / "manifest.json"} is damaged or cannot be read ({error})') from error
+        raise UserError(f'{folder / "manifest.json"} is damaged or cannot be read ({error}). {COPY}') from error
     content = (folder / PARAMS).read_bytes()
     if [len(content), hashlib.sha256(content).hexdigest()] != expected:
-        raise UserError(f'{folder / PARAMS} is damaged: its checksum is not that of manifest.json')
+        raise UserError(f'{folder / PARAMS} is damaged: its checksum is not that of manifest.json. {COPY}')
 
 
 def load(source, which: str = 'last', ctx=None, transform=None, batch_size: int = 32) -> Embedder:

@@ -42,7 +42,7 @@ def checked(preprocessing: Preprocessing, source: str) -> Preprocessing:
         problem = (f'mean {_listed(p.mean)} is larger than the range 1: pixels of 0..255 want range 255 '
                    '(--pixel_range=255)')
     if problem:
-        raise UserError(f'preprocessing of {source}: {problem}')
+        raise UserError(f'preprocessing of {source}: {problem}. Fix: the values that the weights were trained with')
     return p
 
 
@@ -81,7 +81,7 @@ def from_dict(base: Preprocessing, values: dict, source: str) -> Preprocessing:
     except (TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f'{source}: mean and std must be numbers, or lists of 3 ({error})') from error
+        raise UserError(f'{source}: mean and std are neither ({error}). Legal values: numbers, lists of 3') from error
     return checked(base._replace(**values), source)
 
 

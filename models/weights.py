@@ -39,8 +39,8 @@ class Download(namedtuple('Download', 'address sha256')):
             try:
                 download(Archive(name, (self.address,), (f'sha256:{self.sha256}',)), file)
             except UserError as error:
-                raise UserError(f'the pretrained weights could not be fetched: {error} Or download the file elsewhere '
-                                'and give --pretrained=FILE') from error
+                raise UserError(f'the pretrained weights could not be fetched: {error} Fix: download the file '
+                                'elsewhere and give --pretrained=FILE') from error
         return load_file(file)
 
 
@@ -90,7 +90,8 @@ def read(file, backbone) -> tuple:
         try:
             values = json.loads(side.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise UserError(f'{side} is not JSON: {error}') from error
+            raise UserError(f'{side} is not JSON: {error}. '
+                            'Fix: mend it, or remove it and give --mean and --std') from error
         return arrays, from_dict(backbone.preprocessing, values, side)
     return arrays, None
 
@@ -108,13 +109,13 @@ def _put(params, arrays, file, what):
     for name, param in params.items():
         if name not in arrays:
             raise UserError(f'{file} has no parameter {name}, which {what} needs: it belongs to another network. Its '
-                            f'first names are {", ".join(sorted(arrays)[:3])}')
+                            f'first names are {", ".join(sorted(arrays)[:3])}. Fix: the file of this network')
         if tuple(arrays[name].shape) != tuple(param.shape):
             raise UserError(f'{file}: parameter {name} has shape {tuple(arrays[name].shape)}, but {what} needs '
-                            f'{tuple(param.shape)}: it belongs to another network')
+                            f'{tuple(param.shape)}: it belongs to another network. Fix: the file of this network')
         if not np.isfinite(arrays[name]).all():
             raise UserError(f'{file}: parameter {name} holds numbers that are not finite: the file is damaged, or the '
-                            'training that wrote it had diverged')
+                            'training that wrote it had diverged. Fix: another checkpoint or file')
     for name, param in params.items():
         param.set_data(nd.array(arrays[name].astype(param.dtype, copy=False), dtype=param.dtype))
 

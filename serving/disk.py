@@ -21,7 +21,8 @@ def take_lock(folder):
     try:
         file = open(pathlib.Path(folder, 'lock'), 'a+', encoding='utf-8')       # noqa: SIM115
     except OSError as error:
-        raise UserError(f'{folder} cannot be written: {error.strerror}') from error
+        raise UserError(f'{folder} cannot be written: {error.strerror}. '
+                        'Fix: free some space, or another --index') from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -108,7 +108,8 @@ class ONNXRuntime(_File):
         try:
             self.session = onnxruntime.InferenceSession(str(file), options, providers=['CPUExecutionProvider'])
         except Exception as error:      # of several classes, all of its own
-            raise UserError(f'{file} cannot be loaded by ONNX Runtime: {_first_line(error)}') from error
+            raise UserError(f'{file} cannot be loaded by ONNX Runtime: {_first_line(error)}. '
+                            'Fix: export it again') from error
 
     def forward(self, batch):
         return self.session.run(None, {'image': batch})[0]
@@ -133,7 +134,8 @@ class OpenVINO(_File):
                 'INFERENCE_PRECISION_HINT': hint, 'INFERENCE_NUM_THREADS': threads or usable_processors(),
                 'PERFORMANCE_HINT': 'LATENCY'})
         except RuntimeError as error:
-            raise UserError(f'{file} cannot be loaded by OpenVINO: {_first_line(error)}') from error
+            raise UserError(f'{file} cannot be loaded by OpenVINO: {_first_line(error)}. '
+                            'Fix: export it again, or --engine=onnx') from error
 
     def forward(self, batch):
         return np.array(self.model(batch)[0], dtype=np.float32)
@@ -259,7 +261,7 @@ def _engines_of(file, threads):
 
 def _of_file(file, engine, precision, threads):
     if not file.is_file():
-        raise UserError(f'{file}: there is no such file')
+        raise UserError(f'{file}: there is no such file. Fix: one that `main.py export` wrote')
     if engine == 'mxnet':
         raise UserError(f'--engine=mxnet runs a run folder or parameter file, not {file}. Fix: --engine=auto')
     if 'bfloat16' in (precision, read_metadata(file).get('precision')):

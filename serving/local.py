@@ -190,7 +190,7 @@ class LocalIndex:
         queries = np.ascontiguousarray(queries, np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.store.vectors.dim:
             raise UserError(f'the index holds vectors of {self.store.vectors.dim} numbers, the query has '
-                            f'{queries.shape[-1]}')
+                            f'{queries.shape[-1]}. Fix: the network that the index was made with')
         with self._guard:
             allowed = self._ids >= 0
             if labels is not None:

@@ -170,7 +170,8 @@ class MilvusIndex:
         """Nearest images; see LocalIndex.search."""
         queries = np.ascontiguousarray(queries, np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise UserError(f'the index holds vectors of {self.dim} numbers, the query has {queries.shape[-1]}')
+            raise UserError(f'the index holds vectors of {self.dim} numbers, the query has {queries.shape[-1]}. '
+                            'Fix: the network that the index was made with')
         where = 'deleted == false'
         if labels is not None:
             where += f' and label_key in {[number(label, 63) for label in labels]}'
@@ -237,7 +238,8 @@ class MilvusIndex:
         vectors = checked(vectors, len(files), self.dim, self.address)
         long = [file.path for file in files if max(len(file.path.encode()), len(file.label.encode())) > LONGEST]
         if long:
-            raise UserError(f'{long[0][:80]}... is longer than {LONGEST} bytes, which this index of Milvus holds')
+            raise UserError(f'{long[0][:80]}... is longer than the {LONGEST} bytes that Milvus holds. '
+                            'Fix: shorter names')
         ids = self._ids_of([file.path for file in files])
         self._put([{'id': i, **file._asdict(), 'label_key': number(file.label, 63), 'deleted': False, 'vector': vector}
                    for i, file, vector in zip(ids, files, vectors)])

@@ -19,7 +19,7 @@ def read_metadata(file) -> dict:
             return {_text(data, pair[1]): _text(data, pair[2]) for pair in pairs}
     except (ValueError, IndexError, KeyError, OSError) as error:
         reason = getattr(error, 'strerror', None) or 'it is no ONNX file, or it is cut off'
-        raise UserError(f'{file} cannot be read: {reason}') from error
+        raise UserError(f'{file} cannot be read: {reason}. Fix: one that `main.py export` wrote') from error
 
 
 def _fields(data, at, end):

@@ -70,7 +70,7 @@ def scan(root, ignored=None):
 
 
 def _refuse(error):
-    raise UserError(f'{error.filename} cannot be read: {error.strerror}') from error
+    raise UserError(f'{error.filename} cannot be read: {error.strerror}. Fix: let this user read it') from error
 
 
 def _stamp(path):

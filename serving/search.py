@@ -51,7 +51,7 @@ def known_labels(index, labels):
             close = difflib.get_close_matches(label, legal, n=3)
             raise UserError(f'--label={label}: no picture has this label.' + (
                 f' Did you mean {" or ".join(close)}?' if close else f' There are {len(legal)}, such as '
-                f'{", ".join(list(legal)[:5])}'))
+                f'{", ".join(list(legal)[:5])}') + ' Fix: one of them, or no --label')
 
 
 def panel(rows, path, columns=6):

@@ -100,7 +100,7 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f'--index={self.folder} cannot be made: {error.strerror}') from error
+            raise UserError(f'--index={self.folder} cannot be made: {error.strerror}. Fix: another folder') from error
 
     def _connect(self, about):
         self._sql = self._open_database(self.folder / 'images.sqlite')

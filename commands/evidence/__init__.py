@@ -52,7 +52,8 @@ def placed(data, data_root, weights_root) -> dict:
         for name, root in (('data', data_root), ('weights', weights_root)):
             if isinstance(value, str) and value.startswith(name.upper() + '/'):
                 if not root:
-                    raise UserError(f'{plan.TITLES[data]} needs --{name}_root=DIR, the folder of {value}')
+                    raise UserError(f'{plan.TITLES[data]} lies in no known folder. Fix: --{name}_root=DIR, '
+                                    f'which holds {value.partition("/")[2]}')
                 settings[key] = os.path.join(root, value.partition('/')[2])
     return settings
 

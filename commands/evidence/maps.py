@@ -222,7 +222,8 @@ def section() -> list[str]:
 def run(args, base, finished) -> int:
     """Train what is missing. base : folder of the runs; finished : called after each map. Returns the exit status."""
     if not args.data_root:
-        raise UserError(f'{plan.TRAIN} needs --data_root=DIR, the folder that has mnist/ and mnist_t10k/')
+        raise UserError(f'{plan.TRAIN} lies in no known folder. Fix: --data_root=DIR, which holds mnist/ and '
+                        'mnist_t10k/')
     for name, data, epochs, flags in trainings(args.epochs or plan.EPOCHS):
         folder = os.path.join(base, NAME, f'{name}-{epochs}')
         if not os.path.exists(os.path.join(folder, 'result.json')):

@@ -232,10 +232,10 @@ def draw() -> None:
 def run(args, base, finished) -> int:
     """Train what is missing. base : folder of the runs; finished : called after each variant. Returns the status."""
     if not args.data_root:
-        raise UserError(f'{NAME} needs --data_root=DIR, the folder that has cub200_2010/')
+        raise UserError(f'{NAME} has no photos. Fix: --data_root=DIR, which holds cub200_2010/')
     root = os.path.join(args.data_root, 'cub200_2010', 'images')
     if not os.path.isdir(root):
-        raise UserError(f'--data_root={args.data_root}: {root} is not there')
+        raise UserError(f'--data_root={args.data_root}: {root} is not there. Fix: the folder that holds cub200_2010/')
     files = lists(root, os.path.join(base, NAME))
     try:
         for subset, name, flags in variants():

@@ -39,7 +39,7 @@ def evaluations(values):
                                                                    ('--logging_threshold', 500))]
     for name, value in given:
         if not str(value).isdigit() or int(value) < 1:
-            raise UserError(f'{name}={value} is not a whole number from 1')
+            raise UserError(f'{name}={value} is not a whole number. Legal values: from 1')
     return [f'--eval_iter_term={int(given[0][1]) * int(given[1][1])}']
 
 

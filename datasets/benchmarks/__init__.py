@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from core import text
-from core.errors import UserError, fold
+from core.errors import UserError, advised, fold
 from core.text import printable
 from datasets.benchmarks import (
     aircraft,
@@ -174,6 +174,8 @@ def load(root=None, *, name, benchmark=None):
             parsed = parse(benchmark, name, root)
         except Missing as error:
             raise UserError(f'{benchmark.title}: {error}. {fix}') from error
+        except UserError as error:      # what is there and is no list of this data set
+            raise UserError(advised(error, f'take the lists of {benchmark.title} from their source again')) from error
     return to_data(benchmark, name, root, parsed)
 
 

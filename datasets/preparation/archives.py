@@ -24,14 +24,14 @@ def match(benchmark, files):
     matched = {}
     for file in files:
         if not os.path.isfile(file):
-            raise UserError(f'--archive={printable(file)} is not a file')
+            raise UserError(f'--archive={printable(file)} is not a file. Fix: the path of a downloaded archive')
         plain = re.sub(r'( ?\(\d+\)| ?- ?copy)(?=\.)', '', os.path.basename(file), flags=re.I).lower()
         found = [archive for name, archive in archives.items() if plain in (name.lower(), strip(name.lower()))]
         found = found or [archive for archive in archives.values()
                           if archive.digests and download.verify(file, archive, progress=False) is None]
         if not found:
             raise UserError(f'--archive={printable(file)} is none of the files of {benchmark.title}, by its name or '
-                            f'its checksum. They are: {", ".join(archives) or "none; " + benchmark.manual}')
+                            f'its checksum. Legal values: {", ".join(archives) or "none; " + benchmark.manual}')
         matched[found[0].name] = file
     return matched
 
@@ -45,7 +45,7 @@ def acquire(benchmark, root, own, keep, log):
     """Bring every archive of one source into `root`, unpacked. An interrupted call is continued by the next."""
     if not benchmark.sources:
         raise UserError(f'{benchmark.title} is not in {root}, and has no download. '
-                        f'{benchmark.manual.format(root=root)}')
+                        f'Fix: {benchmark.manual.format(root=root)}')
     if not index.unfinished(root, benchmark).exists():
         forget(root)    # what an earlier call unpacked has been removed since
     try:
@@ -59,7 +59,7 @@ def acquire(benchmark, root, own, keep, log):
         one = len(by_hand) == 1
         names = ', '.join(archive.name for archive in by_hand)
         raise UserError(f'{benchmark.title} has to be fetched by hand: {names} {"is" if one else "are"} missing.\n'
-                        f'{benchmark.manual.format(root=root)}\nPut '
+                        f'{benchmark.manual.format(root=root)}\nFix: put '
                         f'{"it" if one else "them"} into {root / "archives"} (or give --archive=FILE for each) and '
                         'prepare again.')
     for archive in source:

@@ -39,7 +39,7 @@ def explain(error, path):
         errno.ENOTDIR: 'a file stands where a folder should be. Fix: give another --data_dir',
     }
     reason = reasons.get(error.errno, f'{error.strerror or error}.')
-    return UserError(f'{path} cannot be written: {reason}')
+    return UserError(f'{path} cannot be written: {reason}. Fix: free some space, or another --data_dir')
 
 
 def writable(folder):

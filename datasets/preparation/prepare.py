@@ -78,7 +78,7 @@ def lock(root):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(f'another prepare is at work in {root}') from None
+            raise UserError(f'another prepare is at work in {root}. Fix: wait for it, or end it') from None
         yield True
 
 

@@ -189,7 +189,8 @@ def distribution_map(embeddings, labels, weights, path, names=None, normalise: b
     embeddings, labels = check(embeddings, labels)
     width = embeddings.shape[1]
     if width not in (2, 3):
-        raise UserError(f'--embed_dim={width} cannot be drawn as a distribution map: train with --embed_dim=2 or 3')
+        raise UserError(f'--embed_dim={width} cannot be drawn as a distribution map. '
+                        'Fix: train with --embed_dim=2 or 3')
     weights = None if weights is None else np.asarray(weights, np.float32)
     if weights is not None and (weights.ndim != 2 or weights.shape[1] != width):
         raise UserError(f'class weights of shape {weights.shape} do not fit embeddings of width {width}')

@@ -58,7 +58,7 @@ def write(folders, output: str = '', title: str = '', published_file=published.F
     text = markdown_report(title, about, groups, names, made, rows, notes)
     output = pathlib.Path(output) if output else place(found) / 'report.html'
     if output.suffix.lower() not in ('.html', '.htm'):
-        raise UserError(f'--output={output} must end in .html')
+        raise UserError(f'--output={output} must end in .html. Fix: --output=NAME.html')
     whole = page(title, about, groups, names, made, rows, notes)
     files = {}
     if csv_file:

@@ -30,9 +30,10 @@ def load(path=FILE) -> list[dict]:
         with open(path, newline='', encoding='utf-8') as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise UserError(f'--published={path} cannot be read ({error.strerror})') from error
+        raise UserError(f'--published={path} cannot be read ({error.strerror}). '
+                        'Fix: a CSV file such as docs/published.csv') from error
     if not rows or tuple(rows[0]) != COLUMNS:
-        raise UserError(f'--published={path} must have the columns {",".join(COLUMNS)}')
+        raise UserError(f'--published={path} lacks columns. Fix: {",".join(COLUMNS)}')
     return rows
 
 

@@ -34,12 +34,13 @@ def find(paths: list) -> list[pathlib.Path]:
     found = []
     for path in map(pathlib.Path, paths):
         if not path.is_dir():
-            raise UserError(f'{path} is not a folder. Give run folders, or folders that hold some: '
+            raise UserError(f'{path} is not a folder. Fix: run folders, or folders that hold some: '
                             'python3 main.py report runs/A runs/B')
         here = [path] if is_run(path) else sorted(
             {file.parent for name in ('args.json', 'result.json') for file in path.rglob(name) if is_top(file, path)})
         if not here:
-            raise UserError(f'{path} holds no run: there is no args.json or result.json in it or below it')
+            raise UserError(f'{path} holds no run: there is no args.json or result.json in it or below it. '
+                        'Fix: the folder that training printed')
         found += [folder for folder in here if folder.resolve() not in {f.resolve() for f in found}]
     return found
 
@@ -129,7 +130,8 @@ def read_all(paths: list, resolve=str) -> tuple[list, list[str]]:
             continue
         runs.append(run)
     if not runs:
-        raise UserError('no finished run among the given folders:\n  ' + '\n  '.join(notes))
+        raise UserError('no finished run among the given folders:\n  ' + '\n  '.join(notes) +
+                        '\nFix: wait for one, or --resume=RUN')
     return runs, notes
 
 

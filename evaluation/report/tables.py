@@ -157,7 +157,8 @@ def read_csv(path) -> list[dict]:
         rows = [{key: as_written(value or '') for key, value in row.items() if key} for row in reader]
     lacking = [c for c in BEFORE + AFTER if c not in (reader.fieldnames or []) and c != 'updates']    # came later
     if lacking:
-        raise UserError(f'{path} is not a results file: it lacks the columns {", ".join(lacking)}')
+        raise UserError(f'{path} is not a results file: it lacks the columns {", ".join(lacking)}. '
+                        'Fix: one such as docs/results.csv')
     return [dict({'updates': ''}, **row) for row in rows]
 
 
@@ -230,9 +231,10 @@ def write_readme(readme=README, csv_file=RESULTS) -> None:
     try:
         text = readme.read_text(encoding='utf-8')
     except OSError as error:
-        raise UserError(f'--readme={readme} cannot be read ({error.strerror})') from error
+        raise UserError(f'--readme={readme} cannot be read ({error.strerror}). Fix: a text file') from error
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise UserError(f'--readme={readme} must hold the lines {BEGIN} and {END} once each, in this order')
+        raise UserError(f'--readme={readme} must hold the lines {BEGIN} and {END} once each. '
+                        'Fix: put them there in this order')
     before, after = text[:text.index(BEGIN) + len(BEGIN)], text[text.index(END):]
     try:
         write_atomic(readme, before + '\n' + readme_table(csv_file) + '\n' + after)

@@ -151,4 +151,6 @@ class Library:
 def check_label(label):
     """UserError for a label that cannot name a folder."""
     if len(label.encode()) > 100 or label.startswith('.') or any(c in '/\\' or not c.isprintable() for c in label):
-        raise UserError('a label has at most 100 bytes, begins with no dot, and holds no / and no control character')
+        raise UserError('this is no label. '
+                        'Legal values: at most 100 bytes, no dot at the beginning, no / and no control '
+                        'character')

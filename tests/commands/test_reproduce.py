@@ -15,7 +15,7 @@ def test_every_row_has_a_command_that_parses_today():
 def test_a_root_that_is_needed_is_asked_for():
     row = {'command': 'python3 main.py --loss=margin --data_dir=DATA/birds --pretrained=WEIGHTS/a.params'}
     assert reproduce.words(row, '/d', '/w') == ['--loss=margin', '--data_dir=/d/birds', '--pretrained=/w/a.params']
-    with pytest.raises(UserError, match='--weights_root=DIR says where WEIGHTS/a.params lies'):
+    with pytest.raises(UserError, match='no folder WEIGHTS/ is known. Fix: --weights_root=DIR, which holds a.params'):
         reproduce.words(row, '/d', '')
 
 

@@ -242,7 +242,7 @@ def test_embed_writes_what_evaluate_scores(train, capsys):
     assert main.main(['embed', '--checkpoint=' + str(run), '--part=val']) == 2
     assert '--part=val: --data_name=glyphs has no such images. Fix: --val_classes=N' in capsys.readouterr().err
     assert main.main(['evaluate', '--embeddings=x.npz', '--checkpoint=' + str(run)]) == 2
-    assert 'give one of them' in capsys.readouterr().err
+    assert 'exclude each other. Fix: leave one out' in capsys.readouterr().err
 
 
 def test_figures_of_a_file_of_embeddings_show_pictures_where_its_paths_lead_to_some(tmp_path):
