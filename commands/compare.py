@@ -93,8 +93,22 @@ def read(words):
     plan = Plan(names, args.updates, args.folds, list(range(args.seed, args.seed + args.runs)), grid(args.grid),
                 args.save_dir or path('runs/compare'), words_of(LETTERS if letters else COMMON, rest), args.points)
     for loss, chosen in itertools.product(plan.losses, plan.grid):
-        layers.parse('train', training(plan, loss, chosen, plan.seeds[0], 1))
+        try:
+            layers.parse('train', training(plan, loss, chosen, plan.seeds[0], 1))
+        except UserError as error:
+            raise UserError(f'{origin(loss, chosen, str(error))}{error}') from error
     return plan
+
+
+def origin(loss, chosen, said):
+    """The flag of compare that a refused flag of training came from, to begin its message with; '' for another.
+
+    >>> origin('margin+beta=-1', [], '--beta=-1: out of range')
+    '--losses=margin+beta=-1: '
+    """
+    own = {flag_of(word): f'--losses={loss}: ' for word in loss.split('+')[1:]}
+    own.update({flag_of(word): f'--grid={word.lstrip("-")}: ' for word in chosen})
+    return own.get(flag_of(said.split()[0]), '') if said.startswith('--') else ''
 
 
 def grid(texts):
@@ -103,13 +117,18 @@ def grid(texts):
     >>> grid(['lr=1,2'])
     [['--lr=1'], ['--lr=2']]
     """
-    choices = []
+    choices = {}
     for text in texts:
         flag, equals, values = text.partition('=')
-        if not equals or not values:
+        flag, values = flag.lstrip('-'), values.split(',')
+        if not equals or values == ['']:
             raise UserError(f'--grid={text} is not a flag with values. Fix: --grid=lr=1e-4,1e-3')
-        choices.append([f'--{flag.lstrip("-")}={value}' for value in values.split(',')])
-    return [list(words) for words in itertools.product(*choices)]
+        if len(set(values)) < len(values):
+            raise UserError(f'--grid={text} names a value twice. Fix: each once')
+        if flag in choices:
+            raise UserError(f'--grid={text}: {flag} has its values already. Fix: one --grid with all of them')
+        choices[flag] = [f'--{flag}={value}' for value in values]
+    return [list(words) for words in itertools.product(*choices.values())]
 
 
 def training(plan, loss, chosen, seed, fold):
@@ -139,6 +158,7 @@ def run(args):
     print(f'{count(len(plan.losses), "loss", "losses")}, {count(plan.folds, "fold")}, {count(len(plan.seeds), "run")}, '
           f'{count(len(plan.grid), "setting")}: {count(trainings, "training")} of '
           f'{count(plan.updates, "update")} -> {plan.folder}', flush=True)
+    check(plan)
     if '--dry_run' in args.words:
         for loss in plan.losses:
             print('python3 main.py ' + ' '.join(training(plan, loss, plan.grid[0], plan.seeds[0], 1)))
@@ -155,6 +175,15 @@ def run(args):
     write_atomic(os.path.join(plan.folder, 'compare.md'), text)
     print(f'\n{text}\n-> {plan.folder}/compare.md')
     return 0
+
+
+def check(plan):
+    """UserError for a training that could not start: before the first one has taken its hours."""
+    from commands import dry_run
+    for loss in plan.losses:
+        args = layers.parse('train', training(plan, loss, plan.grid[0], plan.seeds[0], 1))
+        args.save_dir = ''      # what is there goes on
+        dry_run.training(args)
 
 
 def compare_one(plan, loss):

@@ -87,13 +87,15 @@ def draw(claim, lines) -> None:
 def run(args) -> int:
     """The command; returns the exit status."""
     names = {claim['name']: claim for claim in plan.CLAIMS}
-    if args.claims == ['baselines']:
+    wanted = [pick_name('CLAIM', name, {**names, **OTHERS, 'baselines': baselines}) for name in args.claims]
+    if 'baselines' in wanted:
         for data in plan.DATA:
             found = baselines.measure(words_of(placed(data, args.data_root, args.weights_root)))
             baselines.write(data, found)
         page.write_pages()
-        return 0
-    wanted = [pick_name('CLAIM', name, {**names, **OTHERS}) for name in args.claims]
+        wanted.remove('baselines')
+        if not wanted:
+            return 0
     chosen = [names[name] for name in wanted if name in names] if wanted else sorted(plan.CLAIMS, key=hours)
     others = [module for name, module in OTHERS.items() if name in wanted or not wanted]
     if args.page:

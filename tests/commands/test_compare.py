@@ -110,7 +110,11 @@ def test_every_loss_gets_the_same_conditions(tmp_path):
     (['--losses=margin,margin'], 'two or more different losses'),
     (['--losses=margin,nothing'], '--losses=nothing is unknown'),
     (['--losses=margin,npair', '--grid=lr'], '--grid=lr is not a flag with values'),
-    (['--losses=margin,npair', '--grid=lr=1e-3,inf'], 'not a finite number'),
+    (['--losses=margin,npair', '--grid=lr=1e-3,inf'], '--grid=lr=inf: --lr=inf: not a finite number'),
+    (['--losses=margin,npair', '--grid=lr=1e-3,1e-3'], '--grid=lr=1e-3,1e-3 names a value twice. Fix: each once'),
+    (['--losses=margin,npair', '--grid=lr=1', '--grid=lr=2'], '--grid=lr=2: lr has its values already. Fix: one'),
+    (['--losses=margin,margin+nope=1'], r'--losses=margin\+nope=1: --nope=1 is not a flag here'),
+    (['--losses=margin,margin+beta=x'], r'--losses=margin\+beta=x: --beta=x: not a number'),
     (['--losses=margin,npair', '--fold=1/4'], 'compare sets this flag itself'),
     (['--losses=margin,npair', '--no_flag=1'], '--no_flag=1 is not a flag here'),
     (['--updates=3'], '--losses is missing'),
@@ -118,6 +122,13 @@ def test_every_loss_gets_the_same_conditions(tmp_path):
 def test_what_cannot_be_compared_is_said_before_anything_runs(words, said):
     with pytest.raises(UserError, match=said):
         compare.read(words)
+
+
+def test_a_later_loss_that_could_not_train_is_refused_before_the_first_one_trains(tmp_path, calls, capsys):
+    words = ['compare', '--losses=margin,triplet_semihard+num_instances=3', f'--save_dir={tmp_path}', *SMALL]
+    for more in ([], ['--dry_run']):
+        assert main.main(words + more) == 2 and not calls and not any(tmp_path.iterdir())
+        assert '--num_instances=3' in capsys.readouterr().err
 
 
 def test_a_training_that_fails_or_is_stopped_ends_the_command(tmp_path, monkeypatch):
