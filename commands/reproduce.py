@@ -1,4 +1,7 @@
-"""`python3 main.py reproduce ROW --data_root=DIR --weights_root=DIR`: a row of docs/results.csv again, old | new."""
+"""`python3 main.py reproduce ROW --data_root=DIR --weights_root=DIR`: a row of docs/results.csv again, old | new.
+
+ROW may be a claim of docs/evidence.csv: its comparison is made anew.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import shlex
 import statistics
 
 from commands import children
+from commands.evidence import again
 from core.errors import UserError, pick_name
 from core.files import read_json
 from core.flags import ints, path
@@ -21,7 +25,7 @@ RULE = 'last epoch'
 def add_args(parser) -> None:
     """Flags of reproduce."""
     parser.add_argument('row', metavar='ROW', nargs='?', default='',
-                        help='method of a row of docs/results.csv; none: list them')
+                        help='method of a row of docs/results.csv, or claim of docs/evidence.csv; none: list them')
     parser.add_argument('--data_root', type=path, default='', metavar='DIR', help='stands for DATA/ in its command')
     parser.add_argument('--weights_root', type=path, default='', metavar='DIR',
                         help='stands for WEIGHTS/ in its command')
@@ -78,12 +82,16 @@ def comparison(row, results) -> str:
 
 def run(args) -> int:
     """The command; returns the exit status."""
-    known = rows()
+    known, claims = rows(), again.measured()
     if not args.row:
         print('\n'.join(f'{name}  ({row["data"]}, seeds {row["seeds"]}, commit {row["commit"]})'
                         for name, row in known.items()))
+        print('claims: ' + ', '.join(claims))
         return 0
-    name = pick_name('ROW', args.row, known)
+    name = pick_name('ROW', args.row, {**known, **claims})
+    if name in claims:
+        return again.run(claims[name], args.data_root, args.weights_root, args.seeds,
+                         args.save_dir or str(ROOT / 'runs' / 'reproduce'))
     row, results = known[name], []
     command = words(row, args.data_root, args.weights_root)
     slug = ''.join(c if c.isalnum() else '_' for c in name)
