@@ -19,10 +19,10 @@ def measured() -> dict[str, dict]:
 
 
 def comparison(old, new) -> str:
-    """Markdown of a claim's lines, old | new, percent."""
+    """Markdown of a claim's lines, old | new, percent; of the variants that stand in both."""
     before = {line['variant']: line for line in old}
     text = ['| variant | metric | old | new | difference |', '|---|---|---|---|---|']
-    for line in new:
+    for line in (one for one in new if one['variant'] in before):
         for key in ('recall@1', 'map_at_r'):
             values = [float(one[key]) for one in (before[line['variant']], line)]
             cells = ['{:.1f} ({:.1f} to {:.1f})'.format(*(100 * float(one[key + end]) for end in ('', '_low', '_high')))
