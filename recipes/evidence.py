@@ -75,7 +75,9 @@ CLAIMS = [
     _expansion('expansion_cars', 'hphn_triplet', 'cars_frozen', 500, 5, flags={'embed_dim': 512}),
     _expansion('expansion_points', 'hphn_triplet', 'birds_frozen', 200, 5, (0, 2, 4, 8), where='HPHN, 200 updates'),
     _expansion('expansion_long', 'hphn_triplet', 'birds_frozen', 2000, 5, where='HPHN, 2,000 updates'),
-    _expansion('expansion_photos', 'hphn_triplet', 'birds', 200, 3),
+    dict(_expansion('expansion_photos', 'hphn_triplet', 'birds', 200, 3),
+         note='With n = 2 the curve still rises when the 200 updates end. The loss itself is that of the authors: its '
+              'recorded values, gradients and thirty training steps are reproduced.'),
     _expansion('expansion_triplet', 'triplet_semihard', 'birds_frozen', 500, 5, where='semi-hard triplets'),
     _expansion('expansion_lifted', 'lifted_structure', 'birds_frozen', 500, 5, where='lifted structure'),
     _expansion('expansion_npair', 'npair', 'birds_frozen', 500, 5, own='', where='N-pair'),
