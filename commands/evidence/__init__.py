@@ -84,6 +84,13 @@ def draw(claim, lines) -> None:
                 baselines.frozen(claim['data']))
 
 
+def drop_scored(folder) -> None:
+    """Remove the weights of a claim's trainings that have scored the test classes: a plan's would fill a disk."""
+    from engine import checkpoint
+    for scored in pathlib.Path(folder).glob('*/*/*/test.npz'):
+        checkpoint.drop(scored.parent)
+
+
 def run(args) -> int:
     """The command; returns the exit status."""
     names = {claim['name']: claim for claim in plan.CLAIMS}
@@ -115,7 +122,6 @@ def run(args) -> int:
             print(f'{module.NAME:<26} {module.hours():5.1f} h  {module.verdict():<24}  {module.SAYS}')
         return 0
     from commands.compare import Plan
-    from engine import checkpoint
     from engine.run import commit
     began, base = time.monotonic(), args.save_dir or str(ROOT / 'runs' / 'evidence')
 
@@ -138,8 +144,7 @@ def run(args) -> int:
         curves.write(curves.collect(claim, Plan(**result['plan']), result['results']), LOGS / f'{claim["name"]}.csv')
         draw(claim, lines)
         page.write_pages()
-        for scored in pathlib.Path(folder).glob('*/*/*/test.npz'):       # a plan's weights would fill a disk
-            checkpoint.drop(scored.parent)
+        drop_scored(folder)
         print(f'{claim["name"]}: {VERDICTS[verdict_of(claim, lines)]} -> {page.PAGE}')
     for module in others:
         if over(module.NAME):

@@ -115,6 +115,20 @@ def test_curves_are_means_over_the_folds_and_survive_their_file(claim, tmp_path)
         assert picture.size == (864, 261)
 
 
+def test_weights_of_what_is_scored_go_and_nothing_else_does(tmp_path):
+    for name in ('seed0-fold1', 'seed0-fold2'):
+        run = tmp_path / 'margin' / 'lr=1e-3' / name
+        (run / 'checkpoints' / 'last-00000500').mkdir(parents=True)
+        (run / 'checkpoints' / 'last-00000500' / 'net.params').write_text('weights')
+        (run / 'last').symlink_to('checkpoints/last-00000500')
+        (run / 'result.json').write_text('{}')
+    scored = tmp_path / 'margin' / 'lr=1e-3' / 'seed0-fold1'
+    (scored / 'test.npz').write_text('embeddings')
+    evidence.drop_scored(tmp_path)
+    assert sorted(path.name for path in scored.iterdir()) == ['result.json', 'test.npz']
+    assert (run / 'last' / 'net.params').read_text() == 'weights'
+
+
 def test_baselines_of_the_same_layer(tmp_path):
     found = baselines.measure(['--data_name=glyphs', '--glyphs_classes=6', '--glyphs_instances=4',
                                         f'--data_dir={tmp_path}/letters', '--embed_dim=4', '--gpu_idx=cpu'])
