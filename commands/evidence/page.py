@@ -6,7 +6,7 @@ import pathlib
 import re
 
 from commands.evidence import baselines, maps, ranking
-from commands.evidence.tables import COLUMNS, VERDICTS, hours, read, verdict_of
+from commands.evidence.tables import COLUMNS, VERDICTS, grid_of, hours, read, verdict_of
 from core.files import write_atomic
 from recipes import evidence as plan
 
@@ -46,7 +46,7 @@ def page(lines) -> str:
                  *(['pooled Recall@1', 'pooled MAP@R'] if pooled else []), 'commit']
         text += ['', f'## {claim["name"]}', '',
                  ' '.join([f'{says[0].upper()}{says[1:]}. {where}: {VERDICTS[verdict_of(claim, lines)]}.',
-                           *([claim['note']] if 'note' in claim else [])]), '',
+                           *own_plan(claim), *([claim['note']] if 'note' in claim else [])]), '',
                  '| ' + ' | '.join(heads) + ' |', '|' + len(heads) * '---|']
         for line in mine:
             number = {key: 100 * float(line[key]) for key in COLUMNS[5:15]}
@@ -61,6 +61,18 @@ def page(lines) -> str:
     for module in OTHERS.values():
         text += module.section()
     return '\n'.join(text + baselines.section(baselines.read())) + '\n'
+
+
+def own_plan(claim) -> list[str]:
+    """The sentence on the grid and the folds of a claim that has its own; [] for another.
+
+    >>> own_plan({'grid': {'lr': ('1e-4', '1e-3')}, 'folds': 2})
+    ['Its own grid: lr 1e-4 1e-3, on 2 folds.']
+    """
+    if not {'grid', 'folds'} & set(claim):
+        return []
+    grid = ', '.join(f'{flag} {" ".join(values)}' for flag, values in grid_of(claim).items())
+    return [f'Its own grid: {grid}, on {claim.get("folds", plan.FOLDS)} folds.']
 
 
 def summary(lines) -> str:

@@ -1,5 +1,6 @@
 """The evidence: its plan parses, its figures are those of the comparison, its verdicts follow from the intervals."""
 
+import doctest
 import json
 import math
 import pathlib
@@ -79,6 +80,8 @@ def test_figures_and_verdict(claim, result, tmp_path):
 
 
 def test_the_page_is_made_from_the_table():
+    assert doctest.testmod(page).failed == 0
+    assert 'Its own grid: lr 1e-4, on 2 folds.' in page.page(tables.read())      # local_head
     assert page.PAGE.read_text(encoding='utf-8') == page.page(tables.read())
 
 
