@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -172,10 +173,10 @@ def parses(words, capsys, stands_for=None):
 
 @pytest.fixture(autouse=True)
 def photos(tmp_path, monkeypatch):
-    """The present folder holds `photos` and `FOLDER`, twelve classes of three files each: what the pages speak of."""
+    """The present folder holds `photos` and `FOLDER`, 96 classes of four files each: what the pages speak of."""
     for name in ('photos', 'FOLDER'):
-        for number in range(36):
-            file = tmp_path / name / f'class{number // 3:02}' / f'{number}.jpg'
+        for number in range(384):
+            file = tmp_path / name / f'class{number // 4:02}' / f'{number}.jpg'
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
     monkeypatch.chdir(tmp_path)
@@ -193,8 +194,9 @@ def finished_run(tmp_path_factory):
 
 
 @named(DOCUMENTS)
-def test_every_command_of_the_documentation_parses(path, finished_run, capsys):
+def test_every_command_of_the_documentation_parses(path, finished_run, tmp_path, capsys):
     for script, words in commands_of(path.read_text()):
+        os.chdir(tmp_path)      # a command goes to the project's folder
         if script is None:
             assert parses(words, capsys, finished_run)
         elif pathlib.Path(script).stem not in TOOLS:

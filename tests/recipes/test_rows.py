@@ -158,7 +158,7 @@ def test_paths_are_those_of_the_caller(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize('words, part', [
     (['cub200', 'margni'], 'ROW=margni is unknown. Did you mean margin'),
     (['cub20'], 'SET=cub20 is unknown. Did you mean cub200'),
-    (['cub200', 'margin', '--seeds=0'], '--seeds at least 1'),
+    (['cub200', 'margin', '--seeds=0'], 'got --seeds=0. Legal values: whole numbers, --seeds from 1'),
     (['cub200', 'margin', '--nothing=1', '--dry_run'], '--nothing=1 is not a flag here'),
     (['cub200', 'margin', '--resume=x'], 'rows go on by themselves'),
 ])
