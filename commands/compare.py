@@ -260,7 +260,8 @@ def embedded(plan, loss, chosen, seed, fold, name, words=()):
     folder = folder_of(plan, loss, chosen, seed, fold)
     file = os.path.join(folder, name)
     if not os.path.exists(file):
-        if not checkpoint.find(folder):      # a comparison of other settings did not choose these
+        if not os.path.exists(os.path.join(folder, checkpoint.STORE)):      # a damaged one is for `embed` to refuse
+            print(f'the weights in {folder} are gone, as of settings that were not chosen: training again', flush=True)
             shutil.rmtree(folder)
             left_out(plan, loss, chosen, seed, fold)
         must(children.here(['embed', f'--checkpoint={folder}', '--fold=', f'--output={file}', *words]))

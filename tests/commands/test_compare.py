@@ -66,7 +66,13 @@ def test_two_losses_are_compared_and_a_second_call_trains_nothing(tmp_path, call
     fewer = [f'--grid={worse}' if word.startswith('--grid') else word for word in words]
     assert main.main([word.replace(',margin+beta=0.6', ',npair') for word in fewer]) == 0
     assert {path.parent.parent.name for path in tmp_path.glob('margin/*/*/last')} == {'lr=1e-2', 'lr=1e-3'}
-    assert all((tmp_path / 'margin' / worse / f'seed0-fold{fold}' / 'test.npz').exists() for fold in (1, 2))
+    again = [tmp_path / 'margin' / worse / f'seed0-fold{fold}' for fold in (1, 2)]
+    assert all((folder / 'test.npz').exists() for folder in again)
+    # damaged weights are refused by name, and nothing of the training is lost
+    (again[0] / 'test.npz').unlink()
+    next((again[0] / 'checkpoints').glob('last-*')).joinpath('net.params').write_bytes(b'x')
+    assert main.main([word.replace(',margin+beta=0.6', ',npair') for word in fewer]) != 0
+    assert (again[0] / 'result.json').exists() and (again[0] / 'log.jsonl').exists()
 
 
 def test_over_runs_the_table_has_intervals_and_paired_differences():
