@@ -110,6 +110,7 @@ def pooled_recall(training, folder) -> float:
 
 def measure(subset, name, flags, files, base) -> list[dict]:
     """Lines of docs/ranking_modes.csv of one variant. Raises compare.Stopped."""
+    from engine import checkpoint
     place = os.path.join(base, NAME, subset, name.replace(', ', '-').replace(' ', ''))
     store = os.path.join(base, 'maps')
     tried = []
@@ -117,6 +118,7 @@ def measure(subset, name, flags, files, base) -> list[dict]:
         folder = os.path.join(place, 'choose-' + ','.join(word.lstrip('-') for word in chosen))
         found = result_of(words(flags, chosen, files[subset, 'choose'], 0, folder, store), folder)
         tried.append((found['selection']['last']['accuracy'], chosen))
+        checkpoint.drop(folder)
     score, chosen = max(tried, key=lambda pair: pair[0])
     lines = []
     for seed in range(plan.SEEDS):
