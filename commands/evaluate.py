@@ -20,7 +20,7 @@ def run(args):
     """`evaluate --checkpoint=RUN` or `evaluate --embeddings=FILE.npz`."""
     if args.embeddings and args.checkpoint:
         raise UserError(f'--embeddings={args.embeddings} and --checkpoint={args.checkpoint} exclude each other. '
-                            'Fix: leave one out')
+                        'Fix: leave one out')
     if args.embeddings:
         loaded, folder = score_file(args)
         if args.figures:

@@ -77,7 +77,7 @@ def without(data, bad):
         if not kept[name].any():
             path = split.path(0)
             raise UserError(f'no image of the {name} part can be read, such as {printable(path)}: {bad[path]}. '
-                                'Fix: copy the data set again')
+                            'Fix: copy the data set again')
     notes, changed = list(data.notes), {}
     if data.protocol == 'classification' and 'train' in kept:     # both parts count the same classes
         classes = np.unique(data.train.class_id[kept['train']])

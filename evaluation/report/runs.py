@@ -40,7 +40,7 @@ def find(paths: list) -> list[pathlib.Path]:
             {file.parent for name in ('args.json', 'result.json') for file in path.rglob(name) if is_top(file, path)})
         if not here:
             raise UserError(f'{path} holds no run: there is no args.json or result.json in it or below it. '
-                        'Fix: the folder that training printed')
+                            'Fix: the folder that training printed')
         found += [folder for folder in here if folder.resolve() not in {f.resolve() for f in found}]
     return found
 
